@@ -1,0 +1,30 @@
+"""Names that several rooms must spell alike: files of the bundle, tags, the SQL comment."""
+
+from __future__ import annotations
+
+SQL_TAG = "/* headway */"
+"""Every statement Headway sends starts with it, so that a database administrator can tell whose it is."""
+
+USER_AGENT = "headway/0.1"
+"""Sent with every request of the load, so that access logs tell it from people."""
+
+STATE_FOLDER = ".headway"
+RUNS_FOLDER = "runs"
+LAB_FOLDER = "lab"
+
+# Files of one run's folder. Everything printed or drawn is a fold over them.
+RUN_FILE = "run.json"
+HIT_LOG = "hits.hlog"  # HdrHistogram log 1.3, one line per second, route and measure
+LOAD_LOG = "load.jsonl"  # one line per second and worker: counters and generator health
+STATEMENTS_FILE = "statements.parquet"
+DATABASE_FILE = "database.parquet"
+TABLES_FILE = "tables.parquet"
+PLANS_FILE = "plans.json"
+CACHE_FILE = "cache.parquet"
+EDGE_FILE = "edge.parquet"
+HOST_FILE = "host.parquet"
+PROCESSES_FILE = "processes.parquet"
+MONITORING_FILE = "monitoring.json"
+FINDINGS_FILE = "findings.json"
+VERDICT_FILE = "verdict.json"
+REPORT_FILE = "report.html"

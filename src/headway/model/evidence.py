@@ -1,0 +1,234 @@
+"""What a run left behind, source by source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway.model.traffic import PhaseHits, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Presence(StrEnum):
+    """Whether a source of evidence could be read. Absent is said as absent."""
+
+    PRESENT = "present"
+    ABSENT = "absent"  # nobody named it
+    FAILED = "failed"  # named, and could not be read
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceState:
+    """One source of evidence: whether it could be read, why not, and what would mend it."""
+
+    name: str  # load, statements, database, tables, plans, cache, edge, host, metrics, alerts
+    presence: Presence
+    detail: str = ""  # version and scope when present; the reason otherwise
+    next_act: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where to look while the load runs. What is None is said as absent."""
+
+    target_url: str
+    database_url: str | None = None
+    cache_url: str | None = None
+    edge_log: Path | None = None
+    metrics_url: str | None = None
+    prometheus_url: str | None = None
+    rule_files: tuple[Path, ...] = ()
+    processes: tuple[tuple[str, int], ...] = ()  # (name, pid) to watch, children included
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableScan:
+    """A sequential scan in a statement's plan. `rows` is the planner's count of the whole table (reltuples)."""
+
+    table: str
+    rows: float
+    filter: str | None
+    stops_early: bool  # under a Limit with nothing between that must read everything
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A statement's plan without its parameters' values: EXPLAIN (GENERIC_PLAN, FORMAT JSON)."""
+
+    statement_id: str
+    json: object
+    scans: tuple[TableScan, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """
+    What pg_stat_statements counted for one statement in one phase (difference of two readings).
+
+    Headway's own statements are left out. `share_ratio` is of all execution time in the phase.
+    `text` is normalised: `$1` for constants. `minimum_ns`/`maximum_ns` are None when they may be from before the phase.
+    """
+
+    phase: str
+    id: str
+    text: str
+    calls: int
+    rows: int
+    total_ns: float
+    mean_ns: float
+    stddev_ns: float
+    share_ratio: float
+    minimum_ns: float | None = None
+    maximum_ns: float | None = None
+    blocks_hit: int = 0
+    blocks_read: int = 0
+    temp_blocks_written: int = 0
+    wal_bytes: int = 0
+    plan: Plan | None = None
+    plan_error: str | None = None  # why there is no plan
+    is_utility: bool = False  # BEGIN, COMMIT, SET: has no plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One user table: size, and scans during one phase (differences)."""
+
+    phase: str
+    name: str  # schema-qualified unless public
+    rows: float  # reltuples, or n_live_tup when never analysed
+    size_bytes: int
+    indexes: int
+    sequential_scans: int
+    sequential_rows: int
+    index_scans: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """pg_stat_database during one phase (differences); `connections` is the highest seen."""
+
+    phase: str
+    commits: int
+    rollbacks: int
+    blocks_hit: int
+    blocks_read: int
+    temp_bytes: int
+    deadlocks: int
+    sessions: int  # connections opened during the phase
+    connections: int
+    max_connections: int
+    statements_reset: bool  # the counters were reset during the phase: the differences are lower bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheUse:
+    """Redis/Valkey INFO during one phase (differences; memory is the last reading)."""
+
+    phase: str
+    hits: int
+    misses: int
+    evicted: int
+    expired: int
+    commands: int
+    used_memory_bytes: int
+    maxmemory_bytes: int
+    restarted: bool  # run_id changed or counters fell: the differences say nothing
+    per_second: tuple[tuple[int, int, int], ...] = ()  # (second, hits, misses)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeUse:
+    """Answers by cache status in the edge's access log during one phase: HIT, MISS, EXPIRED, STALE, BYPASS, -."""
+
+    phase: str
+    by_status: Mapping[str, int]
+    per_second: tuple[tuple[int, int, int], ...] = ()  # (second, served from cache, asked of the origin)
+    unread_lines: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostSecond:
+    """The machine during one second. Ratios are of all cores."""
+
+    at_s: float  # unix time
+    cpu_ratio: float
+    iowait_ratio: float
+    steal_ratio: float
+    memory_used_ratio: float
+    disk_read_bytes: int
+    disk_write_bytes: int
+    network_sent_bytes: int
+    network_received_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSecond:
+    """One watched process and its children during one second. cpu_cores: 1.0 is one core busy."""
+
+    at_s: float
+    name: str
+    cpu_cores: float
+    resident_bytes: int
+    open_files: int | None
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitoring:
+    """
+    Whether the service shows metrics and whether alerts exist.
+
+    `request_metric` is the counter (or histogram count) of HTTP requests that moved during the run, with how far it
+    moved; None when no such metric moved. `alerts` are alerting rules; `loaded` says a Prometheus reported them, else
+    they were read from files. `unknown_metrics` are metric names alert expressions use that the service doesn't expose.
+    """
+
+    metrics_url: str | None
+    metrics_error: str | None
+    metric_families: int
+    request_metric: str | None
+    request_metric_moved_by: float | None
+    requests_sent: int | None
+    alerts: tuple[str, ...]
+    alerts_loaded: bool
+    alerts_error: str | None
+    unknown_metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    cpu_model: str
+    cores: int
+    memory_bytes: int
+    kernel: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One run, read back from its folder."""
+
+    folder: Path
+    id: str
+    started_at: str  # ISO 8601, UTC
+    finished_at: str | None  # None: the run never closed its folder
+    interrupted: bool
+    headway_version: str
+    versions: Mapping[str, str]
+    machine: Machine
+    target_url: str
+    scenario: Scenario
+    routes: tuple[str, ...]
+    phases: tuple[PhaseHits, ...]
+    sources: Mapping[str, SourceState]
+    statements: tuple[Statement, ...] = ()
+    tables: tuple[Table, ...] = ()
+    databases: tuple[Database, ...] = ()
+    caches: tuple[CacheUse, ...] = ()
+    edges: tuple[EdgeUse, ...] = ()
+    host: tuple[HostSecond, ...] = ()
+    processes: tuple[ProcessSecond, ...] = ()
+    monitoring: Monitoring | None = None

@@ -1,0 +1,45 @@
+"""
+Numbers that decide. Each has its unit in its name, its value, why, and a source.
+
+A reader who disagrees with a verdict should find the number that made it here.
+"""
+
+from __future__ import annotations
+
+CONFIDENCE_RATIO = 0.95
+"""Level of every interval that is printed or that decides. The field's habit; one run in twenty lies outside."""
+
+INDEXED_MIN_CALLS = 100
+"""A statement called more often than this in the run is the workload's own, not an administrator's visit."""
+
+INDEXED_MIN_TABLE_ROWS = 10_000
+"""Below this a sequential scan is as fast as an index: some 100 pages of 8 KiB.
+Source: PostgreSQL manual, "Examining Index Usage": small tables are read sequentially on purpose."""
+
+DATABASE_MIN_CALLS = 30
+"""Fewer calls in a phase than this say nothing about a statement's mean."""
+
+LATENESS_P99_MAX_NS = 5_000_000
+"""A generator that sends its own requests more than 5 ms late at P99 is measuring itself. wrk2 ticks at 1 ms."""
+
+LOOP_LAG_P99_MAX_NS = 20_000_000
+"""Event-loop lag of a worker at P99. Above it, receipt times are wrong by as much."""
+
+GENERATOR_CPU_MAX_RATIO = 0.95
+"""Share of its core a worker may use over a phase; above it, it has no room left and its queue is its own."""
+
+DELIVERED_MIN_RATIO = 0.99
+"""Sent / planned. Below it the load promised was not the load made; whose fault it is decides broken or invalid."""
+
+THROUGHPUT_OVERSHOOT_RATIO = 0.01
+"""A promised rate is tested by offering this much more: ">= 10,000/s" is not missed by one request in flight."""
+
+THROUGHPUT_MAX_ERROR_RATIO = 0.01
+"""A rate is handled only when at most this share fails, unless the increment promises a stricter error rate."""
+
+MIN_BATCHES = 10
+"""Seconds needed before autocorrelation is estimated by batch means; a shorter phase is inconclusive.
+Source: Law, Simulation Modeling and Analysis, batch means (10 to 30 batches)."""
+
+SINGLE_PLAN_ROWS_PER_SCAN = 10_000
+"""A table read sequentially but fewer rows a scan than this was left early (a LIMIT), and was not read as a whole."""
