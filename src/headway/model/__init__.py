@@ -33,6 +33,7 @@ from headway.model.traffic import (
     Parameter,
     Phase,
     PhaseHits,
+    Progress,
     Route,
     Scenario,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Parameter",
     "Phase",
     "PhaseHits",
+    "Progress",
     "Plan",
     "Presence",
     "ProcessSecond",

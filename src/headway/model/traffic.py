@@ -180,3 +180,23 @@ class PhaseHits:
     started_at_s: float  # unix time at which the warm-up ended
     finished: bool  # False: cut short by Ctrl-C, by a lost worker, by a dead target
     error_samples: tuple[str, ...] = ()  # at most a handful of first messages, for people
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The last second of a running phase, all workers together, for a live view. Quantiles are of good answers."""
+
+    phase: Phase
+    warming_up: bool
+    elapsed_s: float  # since the phase began, warm-up included
+    planned_per_s: float
+    sent_per_s: float
+    good_per_s: float
+    failed: int  # in this second
+    failed_total: int  # since the warm-up ended
+    response_p50_ns: float | None
+    response_p95_ns: float | None
+    response_p99_ns: float | None
+    service_p95_ns: float | None
+    connections: int
+    backlog: int
