@@ -1,0 +1,150 @@
+"""Options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from headway.conventions import LAB_FOLDER, STATE_FOLDER
+from headway.errors import BadInput
+from headway.model import Sources
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="Write the result there, not to stdout.")]
+RootOption = Annotated[Path, typer.Option("--root", help="Folder that holds .specweave and .headway.", file_okay=False)]
+StateOption = Annotated[Path, typer.Option("--state", help="The lab's state folder.", file_okay=False)]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Generator processes; default: chosen.")]
+DurationOption = Annotated[
+    float | None, typer.Option("--duration", min=1, help="Seconds of each phase, warm-up excluded.")
+]
+AgainstOption = Annotated[str | None, typer.Option("--against", metavar="URL", help="The service to load.")]
+LabOption = Annotated[bool, typer.Option("--lab", help="Load the running lab and read all its sources.")]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database-url", envvar="HEADWAY_DATABASE_URL", help="PostgreSQL to read statistics from."),
+]
+CacheOption = Annotated[
+    str | None, typer.Option("--cache-url", envvar="HEADWAY_CACHE_URL", help="Redis or Valkey to read INFO from.")
+]
+EdgeLogOption = Annotated[Path | None, typer.Option("--edge-log", help="nginx access log in JSON, with cache status.")]
+MetricsOption = Annotated[str | None, typer.Option("--metrics-url", help="Where the service shows Prometheus metrics.")]
+PrometheusOption = Annotated[str | None, typer.Option("--prometheus-url", help="A Prometheus server's address.")]
+RulesOption = Annotated[list[Path] | None, typer.Option("--rules", help="A Prometheus rule file; may be repeated.")]
+WatchOption = Annotated[
+    list[str] | None, typer.Option("--watch", metavar="NAME=PID", help="A process to watch; may be repeated.")
+]
+
+DEFAULT_STATE = Path(STATE_FOLDER) / LAB_FOLDER
+HERE = Path()
+
+
+def watched(pairs: list[str] | None) -> tuple[tuple[str, int], ...]:
+    """`["app=12"]` -> `(("app", 12),)`."""
+    found = []
+    for pair in pairs or ():
+        name, _, pid = pair.rpartition("=")
+        if not name or not pid.isdecimal():
+            raise BadInput(f"--watch {pair!r} is not NAME=PID", next_act="say, for example, --watch app=4242")
+        found.append((name, int(pid)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a person asked to be loaded and looked at; `flattened` makes an option of each field."""
+
+    against: AgainstOption = None
+    lab: LabOption = False
+    database_url: DatabaseOption = None
+    cache_url: CacheOption = None
+    edge_log: EdgeLogOption = None
+    metrics_url: MetricsOption = None
+    prometheus_url: PrometheusOption = None
+    rules: RulesOption = None
+    watch: WatchOption = None
+    workers: WorkersOption = None
+    duration: DurationOption = None
+    root: RootOption = HERE
+    state: StateOption = DEFAULT_STATE
+
+    def sources(self) -> Sources:
+        """
+        The target and its sources: the lab's own with `--lab`, what is named besides laid over them.
+
+        Raises:
+            BadInput: neither a target nor the lab, or both.
+        """
+        if (self.against is None) == (not self.lab):
+            raise BadInput(
+                "exactly one of --against URL and --lab says what to load",
+                next_act="name your service with --against, or start the lab ('headway lab up') and say --lab",
+            )
+        from headway.lab import Lab
+        from headway.lab import sources as lab_sources
+
+        base = lab_sources(Lab(self.state).status()) if self.lab else Sources(target_url=str(self.against))
+        return Sources(
+            target_url=base.target_url,
+            database_url=self.database_url or base.database_url,
+            cache_url=self.cache_url or base.cache_url,
+            edge_log=self.edge_log or base.edge_log,
+            metrics_url=self.metrics_url or base.metrics_url,
+            prometheus_url=self.prometheus_url or base.prometheus_url,
+            rule_files=(*base.rule_files, *(self.rules or ())),
+            processes=(*base.processes, *watched(self.watch)),
+        )
+
+    def promise_roots(self) -> tuple[Path, ...]:
+        """Where to look for increments: the root, and with `--lab` the reference shop's own."""
+        if not self.lab:
+            return (self.root,)
+        from headway.lab import shop_folder
+
+        return (self.root, shop_folder())
+
+
+def flattened(command: Callable[..., None]) -> Callable[..., None]:
+    """Show each field of the command's `asked: Asked` as an option of its own, so that commands share them."""
+    hints = get_type_hints(Asked, include_extras=True)
+    shared = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
+        for each in fields(Asked)
+    ]
+    own = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in inspect.signature(command, eval_str=True).parameters.values()
+        if each.name != "asked"
+    ]
+
+    def call(**given: Any) -> None:
+        command(asked=Asked(**{each.name: given.pop(each.name) for each in shared}), **given)
+
+    call.__doc__ = command.__doc__
+    call.__annotations__ = {each.name: each.annotation for each in (*own, *shared)}
+    call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]  # what inspect reads first
+    return call
+
+
+def deliver(text: str, output: Path | None) -> None:
+    """Data to stdout, or to the file named."""
+    if output is None:
+        typer.echo(text)
+        return
+    try:
+        output.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"cannot write {output}: {error.strerror}", next_act="name a file in a folder you can write to"
+        ) from error

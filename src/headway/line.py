@@ -1,0 +1,171 @@
+"""
+The line from end to end: a promise goes in, a verdict comes out, and a folder that can show it again.
+
+No room knows the next one; this file does. The command line and the demo call it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway import diagnose
+from headway.conventions import REPORT_FILE
+from headway.errors import BadInput
+from headway.evidence import bundle, collect, reading
+from headway.gate import judge, plan, record
+from headway.load import scenario as scenarios
+from headway.load.drive import Stop
+from headway.promises import increment
+from headway.report import html
+from headway.report.live import LiveView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from headway.model import Evidence, Finding, Phase, Promise, Scenario, Sources, Verdict
+
+SCENARIO_IN_INCREMENT = Path("scripts/scenario.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One run, read back and judged."""
+
+    folder: Path
+    evidence: Evidence
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+
+    @property
+    def report(self) -> Path:
+        """Where its HTML report stands."""
+        return self.folder / REPORT_FILE
+
+
+def find_promise(reference: str, roots: Sequence[Path]) -> Promise:
+    """
+    The increment `reference` names, looked for in each root in turn.
+
+    Raises:
+        BadInput: no root has it, or it cannot be read.
+    """
+    for last, root in enumerate(roots, start=1):
+        try:
+            folder = increment.find(reference, root)
+        except BadInput:
+            if last == len(roots):
+                raise
+            continue
+        return increment.read(folder)
+    raise BadInput("no folder to look for increments in", next_act="name one with --root")
+
+
+def find_scenario(file: Path | None, promise: Promise | None, target_url: str) -> Scenario:
+    """The scenario named, else the increment's own, else one GET of the target's URL as it stands."""
+    if file is not None:
+        return scenarios.read(file)
+    if promise is not None and promise.folder is not None:
+        own = promise.folder / SCENARIO_IN_INCREMENT
+        if own.exists():
+            return scenarios.read(own)
+    return scenarios.single(target_url)
+
+
+@contextmanager
+def two_interrupts(stop: Stop) -> Iterator[None]:
+    """Ctrl-C once drains and keeps the evidence; twice stops now."""
+
+    def interrupted(_signal: int, _frame: FrameType | None) -> None:
+        if stop.draining:
+            stop.now()
+            return
+        stop.drain()
+        print("\nheadway: draining; the evidence is kept. Ctrl-C again stops now.", file=sys.stderr)
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def load(
+    root: Path,
+    *,
+    scenario: Scenario,
+    phases: tuple[Phase, ...],
+    sources: Sources,
+    workers: int | None = None,
+) -> Path:
+    """
+    Drive the phases against the target, collect what they leave behind, and return the run's folder.
+
+    Raises:
+        TargetUnreachable: nothing that speaks HTTP answers.
+        SourceRefused: a named source refuses.
+    """
+    stop = Stop()
+    with two_interrupts(stop), LiveView() as view:
+        return collect.collect(
+            root,
+            scenario=scenario,
+            phases=phases,
+            sources=sources,
+            slug=scenario.name,
+            workers=workers,
+            on_second=view.second,
+            stop=stop,
+        )
+
+
+def judge_run(folder: Path, promise: Promise) -> Judged:
+    """Read a run's folder, judge it, and write findings, verdict and report beside the evidence."""
+    evidence = reading.read(folder)
+    findings = diagnose.find(evidence)
+    verdict = judge.judge(promise, evidence, findings)
+    diagnose.write(folder, findings)
+    record.write(folder, verdict)
+    judged = Judged(folder=folder, evidence=evidence, findings=findings, verdict=verdict)
+    html.write(evidence, verdict, findings, judged.report)
+    return judged
+
+
+def validate(
+    promise: Promise,
+    scenario: Scenario,
+    sources: Sources,
+    *,
+    root: Path,
+    workers: int | None = None,
+    duration_s: float | None = None,
+) -> Judged:
+    """
+    Load the service as the promise needs, then judge it.
+
+    Args:
+        promise: what must hold.
+        scenario: the traffic.
+        sources: the target and where else to look.
+        root: the folder whose `.headway/runs` gets the run.
+        workers: generator processes; None chooses.
+        duration_s: length of every phase, warm-up excluded; None takes the scenario's.
+    """
+    phases = plan.plan(promise, scenario, duration_s=duration_s).phases
+    return judge_run(load(root, scenario=scenario, phases=phases, sources=sources, workers=workers), promise)
+
+
+def judge_again(promise: Promise, root: Path, reference: str | None) -> Judged:
+    """Judge a run that was made before, from its folder alone."""
+    return judge_run(bundle.find(root, reference), promise)
+
+
+def with_rules(sources: Sources, rule_files: Sequence[Path]) -> Sources:
+    """The sources with these alert rule files added."""
+    return replace(sources, rule_files=(*sources.rule_files, *rule_files))

@@ -1,0 +1,84 @@
+"""
+The demo: one increment, the slow shop, what breaks it; the same shop with its settings on, and both side by side.
+
+Everything shown is measured in this run on this machine. The lab and the generator share its cores.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway import line
+from headway.lab import Lab, shop_folder
+from headway.lab import sources as lab_sources
+from headway.report import comparison, terminal
+
+if TYPE_CHECKING:
+    from headway.model import Promise
+
+INCREMENT = "0050"
+SLOW_STAGE = 1
+FAST_STAGE = 4
+COMPARISON_FILE = "before-after.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What the demo says at its end: text for the terminal, and the reports by name."""
+
+    text: str
+    reports: tuple[tuple[str, Path], ...]
+
+
+def tell(*, root: Path, state: Path, scale: float, duration_s: float | None, keep: bool) -> Story:
+    """
+    Run the demo.
+
+    Args:
+        root: the folder whose `.headway/runs` gets the two runs.
+        state: the lab's folder.
+        scale: 1.0 is 200,000 users, 1,000,000 posts, 50,000 products, 1,000,000 orders.
+        duration_s: length of each phase; None takes the scenario's.
+        keep: leave the lab running.
+
+    Raises:
+        LabFailed, RunInvalid, BadInput: as the rooms raise them; the lab is taken down first unless `keep`.
+    """
+    promise = line.find_promise(INCREMENT, (shop_folder(),))
+    lab = Lab(state)
+    try:
+        say("1/4  the lab, slow form: one app server, a connection per request, no indexes, no cache")
+        before = stage(lab, SLOW_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
+        print(terminal.verdict_text(before.verdict, before.findings, stream=sys.stdout), flush=True)
+        say("3/4  the same code with its settings on: pool, batched page, cache, edge, indexes, replica")
+        after = stage(lab, FAST_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
+        print(terminal.verdict_text(after.verdict, after.findings, stream=sys.stdout), flush=True)
+    finally:
+        if not keep:
+            lab.down()
+    pair = (before.evidence, before.verdict), (after.evidence, after.verdict)
+    path = after.folder / COMPARISON_FILE
+    comparison.write_html(*pair, path)
+    return Story(
+        text=comparison.side_by_side(*pair),
+        reports=(("before", before.report), ("after", after.report), ("report", path)),
+    )
+
+
+def stage(
+    lab: Lab, number: int, promise: Promise, *, root: Path, scale: float, duration_s: float | None
+) -> line.Judged:
+    """Bring the lab to a stage and judge it there."""
+    status = lab.up(stage=number, scale=scale)
+    say(f"{number if number == SLOW_STAGE else 3}/4  loading {status.app_url} as increment {promise.id} needs")
+    sources = line.with_rules(lab_sources(status), sorted((shop_folder() / "monitoring").glob("*.yml")))
+    scenario = line.find_scenario(None, promise, sources.target_url)
+    return line.validate(promise, scenario, sources, root=root, duration_s=duration_s)
+
+
+def say(text: str) -> None:
+    """One line of progress, to stderr."""
+    print(f"headway: {text}", file=sys.stderr, flush=True)
