@@ -1,0 +1,255 @@
+"""Start, recognise and stop one server process that outlives the command that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from headway.errors import LabFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+NICENESS = 5
+"""Services run this much nicer than the command that started them, so that a load generator on the same cores is
+scheduled first and its own lateness stays out of the service's latency."""
+
+UNPRIVILEGED = "nobody"
+
+_started: dict[int, subprocess.Popen[bytes]] = {}  # children of this very process, to be reaped when they end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The user a service runs as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """
+    A process, told from a later one that got the same number.
+
+    `born` is the boot's id and the process's start in clock ticks since boot: it doesn't move when the clock is set,
+    as a creation time in unix seconds does.
+    """
+
+    pid: int
+    born: str
+
+
+def unprivileged() -> Account | None:
+    """The account services drop to when run by root; None for an ordinary user, who stays themselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(UNPRIVILEGED)
+    except KeyError as exc:
+        raise LabFailed(
+            f"run as root, but the user {UNPRIVILEGED!r} does not exist; PostgreSQL refuses to run as root",
+            next_act="run as an ordinary user",
+        ) from exc
+    return Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid)
+
+
+def own(path: Path, account: Account | None) -> None:
+    """Give a file or folder to the account a service runs as."""
+    if account is not None:
+        os.chown(path, account.uid, account.gid)
+
+
+def permits(account: Account | None, test: str, path: Path) -> bool:
+    """Whether `account` passes `test -<test> path`: asked of the kernel, so that ACLs and mounts count."""
+    command = ["/bin/sh", "-c", f'test -{test} "$1"', "sh", str(path)]
+    user, group, groups = _drop_to(account)
+    done = subprocess.run(
+        command, cwd="/", check=False, capture_output=True, user=user, group=group, extra_groups=groups
+    )
+    return done.returncode == 0
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    log: Path,
+    account: Account | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Identity:
+    """
+    Start a server in its own session, so that neither Ctrl-C nor its parent's death reaches it.
+
+    Both its output streams are appended to `log`; `strays` recognises a lab's processes by that.
+
+    Raises:
+        LabFailed: the log cannot be opened, or the program cannot be executed.
+    """
+    nice = shutil.which("nice")
+    user, group, groups = _drop_to(account)
+    command = [nice, "-n", str(NICENESS), *argv] if nice else list(argv)
+    try:
+        with log.open("ab") as out:
+            child = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                user=user,
+                group=group,
+                extra_groups=groups,
+            )
+    except OSError as exc:
+        raise LabFailed(f"cannot start {argv[0]}: {exc}", next_act="mend what it names, then try again") from exc
+    _started[child.pid] = child
+    identity = identify(child.pid)
+    return identity or Identity(pid=child.pid, born="gone")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    log: Path,
+    doing: str,
+    account: Account | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 600.0,
+) -> None:
+    """
+    Run one command to its end, its output appended to `log`. It is stopped when this process is interrupted.
+
+    Raises:
+        LabFailed: it could not start, failed, or took too long.
+    """
+    identity = spawn(argv, cwd=cwd, log=log, account=account, env=env)
+    child = _started[identity.pid]
+    try:
+        code = child.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired as exc:
+        raise LabFailed(f"{doing} took more than {timeout_s:.0f} s", next_act=f"read {log}") from exc
+    finally:
+        if child.poll() is None:
+            stop(identity, (signal.SIGTERM, 3.0))
+        _started.pop(identity.pid, None)
+    if code != 0:
+        raise LabFailed(f"{doing} failed with exit code {code}:\n{tail(log)}", next_act=f"read {log}")
+
+
+def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """This process's environment without libpq's variables, which would redirect a server's own clients."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG") or k == "PG_BIN_DIR"}
+    return {**kept, **(extra or {})}
+
+
+def identify(pid: int) -> Identity | None:
+    """The process with that number now; None when there is none, or only the remains of one."""
+    child = _started.get(pid)
+    if child is not None and child.poll() is not None:
+        del _started[pid]
+        return None
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return Identity(pid=pid, born=_born(pid, process))
+    except (psutil.Error, OSError, IndexError):
+        return None
+
+
+def runs(identity: Identity | None) -> bool:
+    """Whether that very process still runs."""
+    return identity is not None and identify(identity.pid) == identity
+
+
+def stop(identity: Identity, *ladder: tuple[signal.Signals, float]) -> None:
+    """
+    End a process and its descendants: each signal in turn with the seconds it gets, then SIGKILL.
+
+    Raises:
+        LabFailed: it is still there two seconds after SIGKILL (a process stuck in the kernel).
+    """
+    if not runs(identity):
+        return
+    with contextlib.suppress(psutil.Error):
+        family = psutil.Process(identity.pid).children(recursive=True)
+        for sign, patience_s in (*ladder, (signal.SIGKILL, 2.0)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(identity.pid, sign)
+            if _gone(identity, patience_s):
+                break
+        _, left = psutil.wait_procs(family, timeout=1.0)
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=2.0)
+    if runs(identity):
+        raise LabFailed(
+            f"process {identity.pid} survives SIGKILL", next_act=f"see: ps -o stat,wchan,cmd {identity.pid}"
+        )
+
+
+def strays(logs: Path) -> Iterator[Identity]:
+    """
+    Processes whose output goes to a file under `logs`: a lab's own, whoever remembers them.
+
+    A parent killed between starting a server and writing down its number leaves such a process. Linux only; elsewhere
+    nothing is found.
+    """
+    prefix = f"{logs}/"
+    for entry in Path("/proc").glob("[0-9]*/fd/[12]"):
+        try:
+            if str(entry.readlink()).startswith(prefix):
+                identity = identify(int(entry.parts[2]))
+                if identity is not None and identity.pid != os.getpid():
+                    yield identity
+        except OSError:
+            continue  # another user's, or gone since
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """The last lines of a log, indented, for a message."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 65_536))
+            text = stream.read().decode(errors="replace")
+    except OSError as exc:
+        return f"    (no log: {exc})"
+    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+
+
+def _drop_to(account: Account | None) -> tuple[int | None, int | None, list[str | int] | None]:
+    return (account.uid, account.gid, []) if account else (None, None, None)
+
+
+def _born(pid: int, process: psutil.Process) -> str:
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return f"{process.create_time():.2f}"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    # Field 22 of proc(5); the second field, the program's name, may hold spaces and brackets.
+    return f"{boot}:{stat.read_text().rpartition(')')[2].split()[19]}"
+
+
+def _gone(identity: Identity, patience_s: float) -> bool:
+    until = time.monotonic() + patience_s
+    while runs(identity):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,118 @@
+"""Real servers for the tests: one PostgreSQL and one Valkey a session, nginx on demand. Nothing is mocked."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+import redis
+
+from headway.lab import binaries, ports, postgres, process, valkey
+from headway.lab import nginx as nginx_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class StartNginx(Protocol):
+    """Starts nginx with the inside of a server block (or of its http block); returns its URL."""
+
+    def __call__(self, server: str = ..., *, http: str = ...) -> str: ...
+
+
+@pytest.fixture(scope="session")
+def service_room() -> Iterator[Path]:
+    """A folder that the account services drop to can enter (pytest's own temporary folders it cannot)."""
+    room = Path(tempfile.mkdtemp(prefix="headway-test-"))
+    room.chmod(0o711)
+    yield room
+    shutil.rmtree(room)
+
+
+@pytest.fixture
+def service_folder(service_room: Path) -> Callable[[str], Path]:
+    """Makes fresh folders in the room that belong to the account services drop to."""
+
+    def make(name: str) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=service_room))
+        process.own(folder, process.unprivileged())
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def postgres_server(service_room: Path) -> Iterator[postgres.Postgres]:
+    """One PostgreSQL with pg_stat_statements and auto_explain, with the lab's own settings."""
+    account = process.unprivileged()
+    room = service_room / "postgres"
+    room.mkdir(mode=0o711)
+    process.own(room, account)
+    programs = binaries.postgres(service_room, account).path
+    password, log = secrets.token_hex(16), service_room / "postgres.log"
+    postgres.initialise(programs, room / "data", password=password, log=log, account=account)
+    server = postgres.start(
+        programs, room / "data", port=ports.choose(), password=password, log=log, account=account,
+        settings={"shared_buffers": "64MB"},
+    )  # fmt: skip
+    yield server
+    postgres.stop(server.identity)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Postgres) -> Iterator[str]:
+    """The URL of a fresh, empty database with the extension pg_stat_statements; dropped afterwards."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield postgres.create_database(postgres_server, name)
+    postgres.drop_database(postgres_server, name)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(service_room: Path) -> Iterator[str]:
+    """One Valkey; its URL."""
+    account = process.unprivileged()
+    program = binaries.valkey().path
+    account = account if process.permits(account, "x", program) else None
+    room = service_room / "valkey"
+    room.mkdir(mode=0o711)
+    process.own(room, account)
+    port, password = ports.choose(), secrets.token_hex(16)
+    identity = valkey.start(
+        program, room, port=port, password=password, log=service_room / "valkey.log", account=account
+    )
+    yield valkey.url(port, password)
+    valkey.stop(identity)
+
+
+@pytest.fixture
+def valkey_url(valkey_server: str) -> str:
+    """The URL of an empty Valkey."""
+    with redis.Redis.from_url(valkey_server) as client:
+        client.flushall()
+    return valkey_server
+
+
+@pytest.fixture
+def nginx(service_folder: Callable[[str], Path]) -> Iterator[StartNginx]:
+    """Starts nginx: `nginx("location / { return 200; }")` returns its URL; all are stopped afterwards."""
+    account = process.unprivileged()
+    program = binaries.nginx().path
+    account = account if process.permits(account, "x", program) else None
+    started: list[process.Identity] = []
+
+    def start(server: str = "location / { return 200 ok; }", *, http: str = "") -> str:
+        folder, port = service_folder("nginx"), ports.choose()
+        process.own(folder, account)
+        block = f"{http}\nserver {{ listen {ports.HOST}:{port} backlog=4096; {server} }}"
+        started.append(
+            nginx_server.start(program, folder, port=port, http=block, log=folder / "nginx.log", account=account)
+        )
+        return f"http://{ports.HOST}:{port}"
+
+    yield start
+    for identity in started:
+        nginx_server.stop(identity)
