@@ -50,12 +50,10 @@ def tell(*, root: Path, state: Path, scale: float, duration_s: float | None, kee
     promise = line.find_promise(INCREMENT, (shop_folder(),))
     lab = Lab(state)
     try:
-        say("1/4  the lab, slow form: one app server, a connection per request, no indexes, no cache")
-        before = stage(lab, SLOW_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
-        print(terminal.verdict_text(before.verdict, before.findings, stream=sys.stdout), flush=True)
-        say("3/4  the same code with its settings on: pool, batched page, cache, edge, indexes, replica")
-        after = stage(lab, FAST_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
-        print(terminal.verdict_text(after.verdict, after.findings, stream=sys.stdout), flush=True)
+        say("slow form: one app server, a connection per request, no secondary index, no cache")
+        before = judged_at(lab, SLOW_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
+        say("the same code with its settings on: pool, batched page, cache, edge, indexes, replica")
+        after = judged_at(lab, FAST_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
     finally:
         if not keep:
             lab.down()
@@ -68,15 +66,17 @@ def tell(*, root: Path, state: Path, scale: float, duration_s: float | None, kee
     )
 
 
-def stage(
-    lab: Lab, number: int, promise: Promise, *, root: Path, scale: float, duration_s: float | None
+def judged_at(
+    lab: Lab, stage: int, promise: Promise, *, root: Path, scale: float, duration_s: float | None
 ) -> line.Judged:
-    """Bring the lab to a stage and judge it there."""
-    status = lab.up(stage=number, scale=scale)
-    say(f"{number if number == SLOW_STAGE else 3}/4  loading {status.app_url} as increment {promise.id} needs")
+    """Bring the lab to a stage, judge the promise there, and print the verdict."""
+    status = lab.up(stage=stage, scale=scale)
+    say(f"stage {stage} stands at {status.app_url}; loading it as increment {promise.id} needs")
     sources = line.with_rules(lab_sources(status), sorted((shop_folder() / "monitoring").glob("*.yml")))
     scenario = line.find_scenario(None, promise, sources.target_url)
-    return line.validate(promise, scenario, sources, root=root, duration_s=duration_s)
+    judged = line.validate(promise, scenario, sources, root=root, duration_s=duration_s)
+    print(terminal.verdict_text(judged.verdict, judged.findings, stream=sys.stdout), flush=True)
+    return judged
 
 
 def say(text: str) -> None:
