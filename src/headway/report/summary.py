@@ -1,0 +1,90 @@
+"""A run without a promise: what was sent, what came back, how long it took. A fold over the evidence, no verdict."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from headway.errors import EmptyPhase
+from headway.load import histogram
+from headway.model import Evidence, FailureKind, Presence
+
+QUANTILES = (0.50, 0.95, 0.99, 0.999)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteLine:
+    """One route of one phase. Times in ms, good answers only; None when there was none."""
+
+    phase: str
+    route: str
+    good: int
+    failed: int
+    response_ms: tuple[float | None, ...]  # at QUANTILES, from the intended send time
+    service_p95_ms: float | None  # from the actual send time
+
+
+def lines(evidence: Evidence) -> list[RouteLine]:
+    """Every route of every phase, and "all routes" last in each phase."""
+    found = []
+    for hits in evidence.phases:
+        for index in (*range(len(evidence.routes)), None):
+            response = histogram.fold(hits.response, index)
+            chosen = slice(None) if index is None else hits.failures.route == index
+            found.append(
+                RouteLine(
+                    phase=hits.phase.name,
+                    route="all routes" if index is None else evidence.routes[index],
+                    good=int(response.sum()),
+                    failed=int(np.sum(hits.failures.count[chosen])),
+                    response_ms=tuple(in_ms(response, q) for q in QUANTILES),
+                    service_p95_ms=in_ms(histogram.fold(hits.service, index), 0.95),
+                )
+            )
+    return found
+
+
+def in_ms(counts: np.ndarray[tuple[int], np.dtype[np.int64]], q: float) -> float | None:
+    """The quantile in ms; None without samples."""
+    try:
+        return histogram.quantile_ns(counts, q) / 1e6
+    except EmptyPhase:
+        return None
+
+
+def as_json(evidence: Evidence) -> str:
+    """The same lines for a program."""
+    return json.dumps(
+        {
+            "run": evidence.id,
+            "target": evidence.target_url,
+            "interrupted": evidence.interrupted,
+            "quantiles": QUANTILES,
+            "routes": [asdict(line) for line in lines(evidence)],
+            "sources": {name: state.presence.value for name, state in evidence.sources.items()},
+        },
+        indent=2,
+    )
+
+
+def as_text(evidence: Evidence) -> str:
+    """A table for a person, 80 columns wide, then what failed and what could not be seen."""
+    out = [f"run {evidence.id} against {evidence.target_url}" + (" (interrupted)" if evidence.interrupted else "")]
+    out.append(
+        f"{'route':<32} {'good':>8} {'failed':>7} " + " ".join(f"{f'p{q * 100:g}':>7}" for q in QUANTILES) + "  ms"
+    )
+    for line in lines(evidence):
+        times = " ".join(f"{'-' if ms is None else f'{ms:.2f}':>7}" for ms in line.response_ms)
+        out.append(f"{line.route[:32]:<32} {line.good:>8} {line.failed:>7} {times}")
+    kinds = list(FailureKind)
+    for hits in evidence.phases:
+        sent, planned = int(hits.sent.sum()), int(hits.planned.sum())
+        out.append(f"{hits.phase.name}: sent {sent:,} of {planned:,} planned in {hits.seconds} s")
+        totals = np.bincount(hits.failures.kind, weights=hits.failures.count, minlength=len(kinds))
+        out += [f"  failed: {int(n):,} {kind.value}" for kind, n in zip(kinds, totals, strict=True) if n]
+    for name, state in evidence.sources.items():
+        if state.presence is not Presence.PRESENT:
+            out.append(f"not seen: {name} ({state.presence.value}{': ' + state.detail if state.detail else ''})")
+    return "\n".join(out)
