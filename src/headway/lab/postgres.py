@@ -138,8 +138,57 @@ def copy(programs: Path, data: Path, *, source: Postgres, slot: str, log: Path, 
 
 def drop_slot(connection: psycopg.Connection[tuple[object, ...]], slot: str) -> None:
     """Drop an unused replication slot, which would otherwise keep write-ahead log for ever."""
-    query = "/* headway */ SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-    connection.execute(query + " WHERE slot_name = %s AND NOT active", (slot,))
+    connection.execute(
+        "/* headway */ SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+        " WHERE slot_name = %s AND NOT active",
+        (slot,),
+    )
+
+
+def forget_replica(server: Postgres, slot: str) -> None:
+    """Drop the slot of a replica that is stopped, waiting a little for the server to notice that it is."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        for _ in range(50):
+            drop_slot(connection, slot)
+            query = "/* headway */ SELECT 1 FROM pg_replication_slots WHERE slot_name = %s"
+            if connection.execute(query, (slot,)).fetchone() is None:
+                return
+            time.sleep(0.1)
+
+
+def replicates(source: Postgres, replica_url: str) -> bool:
+    """Whether the replica answers, is in recovery, and streams from `source`."""
+    try:
+        with psycopg.connect(replica_url, connect_timeout=5) as connection:
+            row = connection.execute(
+                "/* headway */ SELECT count(*) FROM pg_stat_wal_receiver"
+                " WHERE status = 'streaming' AND sender_port = %s",
+                (source.port,),
+            ).fetchone()
+    except psycopg.Error:
+        return False
+    return row is not None and row[0] == 1
+
+
+def catch_up(source: Postgres, replica_url: str, log: Path, patience_s: float = 60.0) -> None:
+    """
+    Wait until the replica has replayed what the source has written by now.
+
+    Raises:
+        LabFailed: it has not within `patience_s`.
+    """
+    with psycopg.connect(source.url, autocommit=True) as connection:
+        row = connection.execute("/* headway */ SELECT pg_current_wal_lsn()::text").fetchone()
+    until = time.monotonic() + patience_s
+    query = "/* headway */ SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, false)"
+    with psycopg.connect(replica_url, autocommit=True) as connection:
+        while True:
+            reached = connection.execute(query, row).fetchone()
+            if reached is not None and reached[0]:
+                break
+            if time.monotonic() > until:
+                raise LabFailed(f"the replica did not catch up in {patience_s:.0f} s", next_act=f"read {log}")
+            time.sleep(0.05)
 
 
 def stop(identity: Identity) -> None:

@@ -18,13 +18,16 @@ import psutil
 from headway.errors import LabFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 NICENESS = 5
 """Services run this much nicer than the command that started them, so that a load generator on the same cores is
 scheduled first and its own lateness stays out of the service's latency."""
 
 UNPRIVILEGED = "nobody"
+
+ANY = ((signal.SIGINT, 8.0), (signal.SIGTERM, 5.0))
+"""How to stop a process of unknown kind: on SIGINT each of the lab's servers and tools ends cleanly and soon."""
 
 _started: dict[int, subprocess.Popen[bytes]] = {}  # children of this very process, to be reaped when they end
 
@@ -129,26 +132,50 @@ def run(
     doing: str,
     account: Account | None = None,
     env: Mapping[str, str] | None = None,
-    timeout_s: float = 600.0,
+    timeout_s: float = 1800.0,
+    say: Callable[[str], None] | None = None,
 ) -> None:
     """
     Run one command to its end, its output appended to `log`. It is stopped when this process is interrupted.
 
+    Args:
+        argv, cwd, log, account, env: as for `spawn`.
+        doing: what it does, for messages.
+        timeout_s: seconds it may take.
+        say: gets each line it writes.
+
     Raises:
         LabFailed: it could not start, failed, or took too long.
     """
+    start = log.stat().st_size if log.exists() else 0
     identity = spawn(argv, cwd=cwd, log=log, account=account, env=env)
     child = _started[identity.pid]
+    until = time.monotonic() + timeout_s
     try:
-        code = child.wait(timeout=timeout_s)
-    except subprocess.TimeoutExpired as exc:
-        raise LabFailed(f"{doing} took more than {timeout_s:.0f} s", next_act=f"read {log}") from exc
+        while child.poll() is None:
+            if time.monotonic() > until:
+                raise LabFailed(f"{doing} took more than {timeout_s:.0f} s", next_act=f"read {log}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=0.25)
+            if say is not None:
+                start = _relay(log, start, say)
+        code = child.returncode
     finally:
         if child.poll() is None:
             stop(identity, (signal.SIGTERM, 3.0))
         _started.pop(identity.pid, None)
     if code != 0:
         raise LabFailed(f"{doing} failed with exit code {code}:\n{tail(log)}", next_act=f"read {log}")
+
+
+def _relay(log: Path, start: int, say: Callable[[str], None]) -> int:
+    """Say the whole lines written to `log` from byte `start` on; returns where the next ones start."""
+    with log.open("rb") as stream:
+        stream.seek(start)
+        text, newline, _rest = stream.read().rpartition(b"\n")
+    for line in text.decode(errors="replace").splitlines():
+        say(line)
+    return start + len(text) + len(newline)
 
 
 def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
@@ -222,15 +249,23 @@ def strays(logs: Path) -> Iterator[Identity]:
             continue  # another user's, or gone since
 
 
-def tail(log: Path, lines: int = 12) -> str:
+def parent(identity: Identity) -> int | None:
+    """The number of a process's parent; None when it is gone."""
+    try:
+        return psutil.Process(identity.pid).ppid()
+    except psutil.Error:
+        return None
+
+
+def tail(log: Path, lines: int = 12, *, indent: str = "    ") -> str:
     """The last lines of a log, indented, for a message."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - 65_536))
             text = stream.read().decode(errors="replace")
     except OSError as exc:
-        return f"    (no log: {exc})"
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+        return f"{indent}(no log: {exc})"
+    return "\n".join(f"{indent}{line}" for line in text.splitlines()[-lines:])
 
 
 def _drop_to(account: Account | None) -> tuple[int | None, int | None, list[str | int] | None]:

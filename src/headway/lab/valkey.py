@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from headway.errors import LabFailed
+from headway.errors import LabFailed, SourceRefused
 from headway.lab import process
 from headway.lab.ports import HOST
 
@@ -62,6 +62,34 @@ def start(program: Path, folder: Path, *, port: int, password: str, log: Path, a
 def stop(identity: Identity) -> None:
     """SIGTERM, then by force. Bounded time."""
     process.stop(identity, (signal.SIGTERM, 5.0))
+
+
+def flush(address: str) -> None:
+    """Forget everything in the cache."""
+    with redis.Redis.from_url(address, socket_timeout=10) as client:
+        client.flushdb()
+
+
+def check_foreign(address: str) -> str:
+    """
+    Somebody else's server: that it answers.
+
+    Returns:
+        What it is, and its version.
+
+    Raises:
+        SourceRefused: it does not answer, or refuses.
+    """
+    try:
+        with redis.Redis.from_url(address, socket_connect_timeout=5, socket_timeout=5) as client:
+            told = client.info("server")
+    except (redis.RedisError, ValueError) as exc:
+        raise SourceRefused(
+            f"the server of --cache-url refuses: {exc}",
+            next_act="mend the URL, or leave it out for the lab's own Valkey",
+        ) from exc
+    # Valkey says 7.2.4 as redis_version, for clients that look there.
+    return f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told.get('redis_version')}"
 
 
 def _wait(identity: Identity, address: str, log: Path, patience_s: float = 20.0) -> None:

@@ -1,0 +1,59 @@
+"""nginx as the lab's edge cache and balancer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.lab.ports import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+ACCESS_LOG = "access.jsonl"
+
+_FIELDS = (
+    '{"msec":$msec,"request_method":"$request_method","uri":"$uri","status":$status,'
+    '"upstream_cache_status":"$upstream_cache_status","request_time":$request_time,'
+    '"upstream_response_time":"$upstream_response_time"}'
+)
+
+
+def configuration(folder: Path, port: int, app_ports: Sequence[int]) -> str:
+    """
+    The inside of nginx's http block: cache what the app's Cache-Control allows, balance the rest.
+
+    The access log has one JSON object a request under nginx's own variable names. A service without an answer from
+    the cache or the origin leaves `"upstream_cache_status":""`.
+    """
+    servers = "\n".join(f"        server {HOST}:{each} max_fails=0;" for each in app_ports)
+    return f"""
+    log_format headway escape=json '{_FIELDS}';
+    access_log {folder}/{ACCESS_LOG} headway;
+    proxy_cache_path {folder}/cache levels=1:2 keys_zone=edge:16m max_size=256m inactive=10m use_temp_path=off;
+    upstream shop {{
+        least_conn;
+{servers}
+        keepalive 128;
+        keepalive_requests 1000000;
+        keepalive_timeout 20s;
+    }}
+    server {{
+        listen {HOST}:{port} backlog=4096;
+        location / {{
+            proxy_pass http://shop;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_cache edge;
+            proxy_cache_key $host$request_uri;
+            proxy_cache_lock on;
+            proxy_cache_use_stale updating;
+            proxy_cache_background_update on;
+            proxy_cache_bypass $http_authorization;
+            proxy_no_cache $http_authorization;
+            add_header X-Cache $upstream_cache_status;
+        }}
+    }}
+"""

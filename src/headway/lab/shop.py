@@ -1,0 +1,133 @@
+"""The reference shop as the lab runs it: its folder, its data and indexes, its app servers."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from headway.errors import BadInput, LabFailed
+from headway.lab import process
+from headway.lab.ports import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headway.lab.process import Account, Identity
+
+_APP = Path("shop") / "app.py"
+
+
+def shop_folder(named: Path | None = None) -> Path:
+    """
+    The folder of the reference shop: the one named, the checkout's `examples/shop`, or the installed package's.
+
+    Raises:
+        BadInput: the folder named holds no shop.
+        LabFailed: none is named, and this installation has none.
+    """
+    package = Path(__file__).resolve().parents[1]
+    if named is not None:
+        if not (named / _APP).is_file():
+            raise BadInput(f"{named} holds no shop: {_APP} is missing", next_act="name a folder like examples/shop")
+        return named.resolve()
+    for folder in (package.parents[1] / "examples" / "shop", package / "examples" / "shop"):
+        if (folder / _APP).is_file():
+            return folder
+    raise LabFailed("this installation has no reference shop", next_act="name its folder with --shop")
+
+
+def account_for(folder: Path, account: Account | None) -> Account | None:
+    """`account` when it may read the shop and this Python's packages, else None: the invoking user."""
+    granian = find_spec("granian")
+    if account is None or granian is None or granian.origin is None:
+        return None
+    readable = all(process.permits(account, "r", path) for path in (folder / _APP, Path(granian.origin)))
+    return account if readable and process.permits(account, "x", Path(sys.executable)) else None
+
+
+def start(
+    folder: Path, *, port: int, room: Path, log: Path, account: Account | None, settings: Mapping[str, str]
+) -> Identity:
+    """Start one app server; it is not ready yet, see `wait`."""
+    # fmt: off
+    argv = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST, "--port", str(port),
+            "--workers", "1", "--no-access-log", "--no-ws", "--backlog", "4096", "--backpressure", "4096",
+            "--workers-kill-timeout", "5", "shop.app:app"]
+    # fmt: on
+    return process.spawn(argv, cwd=folder, log=log, account=account, env={**_python(folder, room), **settings})
+
+
+def wait(identity: Identity, port: int, log: Path, patience_s: float = 60.0) -> None:
+    """
+    Wait until an app server says it is healthy.
+
+    Raises:
+        LabFailed: it ends instead, or takes too long; the message has the end of its log.
+    """
+    until = time.monotonic() + patience_s
+    while not healthy(port):
+        if not process.runs(identity):
+            raise LabFailed(f"an app server ended at once:\n{process.tail(log)}", next_act=f"read {log}")
+        if time.monotonic() > until:
+            stop(identity)
+            raise LabFailed(f"an app server is not healthy after {patience_s:.0f} s", next_act=f"read {log}")
+        time.sleep(0.05)
+
+
+def healthy(port: int) -> bool:
+    """Whether GET /health answers 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def stop(identity: Identity) -> None:
+    """SIGTERM, then by force. Bounded time."""
+    process.stop(identity, (signal.SIGTERM, 8.0))
+
+
+def tool(
+    folder: Path, words: list[str], database_url: str, *, doing: str, room: Path, log: Path, account: Account | None,
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """
+    Run one of the shop's own tools to its end: `["shop.data", "--scale", "1"]`, `["shop.indexes", "on"]`.
+
+    Raises:
+        LabFailed: it fails; the message has the end of its log.
+    """
+    address, password = without_password(database_url)
+    module, *rest = words
+    process.run(
+        [sys.executable, "-m", module, "--database-url", address, *rest],
+        cwd=folder, log=log, doing=doing, account=account, say=say,
+        env={**_python(folder, room), **({"PGPASSWORD": password} if password else {})},
+    )  # fmt: skip
+
+
+def without_password(database_url: str) -> tuple[str, str | None]:
+    """The URL without its password, and the password: a command line is for every user of the machine to read."""
+    parts = urlsplit(database_url)
+    if parts.password is None:
+        return database_url, None
+    credentials, _, host = parts.netloc.rpartition("@")
+    user = credentials.partition(":")[0]
+    return parts._replace(netloc=f"{user}@{host}" if user else host).geturl(), unquote(parts.password)
+
+
+def _python(folder: Path, room: Path) -> dict[str, str]:
+    """Modules are found in the shop's folder; their compiled form goes to the lab's, not beside the sources."""
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(room / "pycache"), "PYTHONUNBUFFERED": "1"}
