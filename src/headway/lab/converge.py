@@ -120,7 +120,7 @@ class Convergence:
                 )
             )
             self.changed.add(each.name)
-            self.say(f"{each.name} {each.version} runs on port {port}")
+            self.say(f"{each.name} runs on port {port} ({each.version})")
 
     def drop(self, name: str) -> None:
         """Stop a service and forget it; nothing happens when it does not run."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACCESS_LOG = "access.jsonl"
+CACHE = "cache"
 
 _FIELDS = (
     '{"msec":$msec,"request_method":"$request_method","uri":"$uri","status":$status,'
@@ -30,7 +31,7 @@ def configuration(folder: Path, port: int, app_ports: Sequence[int]) -> str:
     return f"""
     log_format headway escape=json '{_FIELDS}';
     access_log {folder}/{ACCESS_LOG} headway;
-    proxy_cache_path {folder}/cache levels=1:2 keys_zone=edge:16m max_size=256m inactive=10m use_temp_path=off;
+    proxy_cache_path {folder}/{CACHE} levels=1:2 keys_zone=edge:16m max_size=256m inactive=10m use_temp_path=off;
     upstream shop {{
         least_conn;
 {servers}

@@ -57,6 +57,8 @@ def stop(identity: Identity) -> None:
 
 def _configuration(folder: Path, http: str, workers: int) -> str:
     temporary = "\n".join(f"    {name}_temp_path {folder}/temp_{name};" for name in _TEMPORARY)
+    # `off` beside another access_log of the same block would silence that one too.
+    silent = "" if "access_log" in http else "    access_log off;"
     # Built-in modules differ between builds: only paths of modules every build with http has are set by default.
     return f"""daemon off;
 worker_processes {workers};
@@ -71,7 +73,7 @@ http {{
         image/png png; text/plain txt; }}
     keepalive_requests 1000000;
     tcp_nodelay on;
-    access_log off;
+{silent}
 {http}
 }}
 """

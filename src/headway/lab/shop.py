@@ -130,4 +130,9 @@ def without_password(database_url: str) -> tuple[str, str | None]:
 def _python(folder: Path, room: Path) -> dict[str, str]:
     """Modules are found in the shop's folder; their compiled form goes to the lab's, not beside the sources."""
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
-    return {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(room / "pycache"), "PYTHONUNBUFFERED": "1"}
+    return {
+        "PYTHONPATH": path,
+        "PYTHONPYCACHEPREFIX": str(room / "pycache"),
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONUNBUFFERED": "1",
+    }

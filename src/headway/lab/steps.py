@@ -123,6 +123,8 @@ class Steps:
         anew = wish.data and memory.scale != wish.scale
         if anew and wish.database_url is None:
             room.require_space(self.folders.room, room.SCALE_MB * wish.scale, f"data at scale {wish.scale:g}")
+        if anew:
+            self.work.drop("nginx")  # its cache is about other data
         if wish.data:
             self._tool("data", ["shop.data", "--scale", f"{wish.scale:g}"], url, "loading the shop's data")
             self.work.remember(replace(self.work.memory, scale=wish.scale))

@@ -94,6 +94,7 @@ def edge_server(folders: Folders, app_ports: Sequence[int], account: Account | N
     folder, log = folders.of("nginx", account), folders.log("nginx")
 
     def start(port: int) -> Identity:
+        shutil.rmtree(folder / edge.CACHE, ignore_errors=True)  # answers of an earlier stage, or about other data
         http = edge.configuration(folder, port, app_ports)
         return nginx.start(binary.path, folder, port=port, http=http, log=log, account=account)
 
