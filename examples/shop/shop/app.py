@@ -1,0 +1,85 @@
+"""The shop as an ASGI application: `granian --interface asgi shop.app:app`. Settings: `shop.settings`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from fastapi import FastAPI, Request, Response
+
+from shop import settings as switches
+from shop.answers import answer, encode, refuse
+from shop.metrics import Measured, Metrics
+from shop.routes import assets, feed, orders, products, users
+from shop.service import Parts, build
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from shop.settings import Settings
+
+
+def create(settings: Settings) -> FastAPI:
+    """The application that `settings` asks for. Connections are opened at start-up and closed at the end."""
+    service = build(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.database.ready():
+            yield
+            await service.cache.close()
+
+    app = FastAPI(title="Shop", version="1.0.0", summary="The service Headway is shown on.", lifespan=lifespan)
+    app.state.service = service
+    app.add_exception_handler(psycopg.OperationalError, _database_refuses)
+    app.add_exception_handler(psycopg.DataError, _database_cannot_hold)
+    _add_watching(app, metrics=Metrics() if settings.metrics else None)
+    for resource in (users, products, feed, orders, assets):
+        app.include_router(resource.router)
+    return app
+
+
+def _add_watching(app: FastAPI, *, metrics: Metrics | None) -> None:
+    @app.get("/health", tags=["watching"])
+    async def health(parts: Parts) -> Response:
+        """The shop runs, and how. Does not ask the database: a restart of the shop would not mend that."""
+        form = parts.settings
+        running = {
+            "pool": form.pool, "indexes": form.indexes, "batch": form.batch, "cache": form.cache is not None,
+            "edge_ttl_s": form.edge_ttl_s, "replica": form.replica_url is not None,
+        }  # fmt: skip
+        return answer(encode({"status": "ok", "settings": running}))
+
+    @app.get("/metrics", tags=["watching"], responses={404: {"description": "SHOP_METRICS is 0"}})
+    async def show_metrics() -> Response:
+        """Prometheus metrics of this process."""
+        return refuse(404, "metrics are off: SHOP_METRICS=1 turns them on") if metrics is None else metrics.show()
+
+    if metrics is not None:
+        app.add_middleware(Measured, metrics=metrics)
+
+
+async def _database_refuses(_: Request, __: Exception) -> Response:
+    return refuse(503, "the database refuses at the moment", {"retry-after": "1"})
+
+
+async def _database_cannot_hold(_: Request, __: Exception) -> Response:
+    return refuse(422, "a value holds what the database cannot: a NUL character, or a number out of range")
+
+
+def _from_environment() -> FastAPI:
+    try:
+        return create(switches.read(os.environ))
+    except switches.SettingsError as exc:
+        raise SystemExit(f"shop: {exc}") from None
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app` is made when a server asks for it: importing this module reads no environment."""
+    if name != "app":
+        raise AttributeError(name)
+    made = _from_environment()
+    globals()["app"] = made
+    return made

@@ -1,0 +1,20 @@
+"""The feed: the latest posts of everyone."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from shop import queries
+from shop.answers import answer, encode, shared
+from shop.service import Limit, Parts
+from shop.shapes import Post, described
+
+router = APIRouter(tags=["feed"])
+_SQL = queries.read("feed")
+
+
+@router.get("/feed", responses=described(list[Post]))
+async def feed(parts: Parts, limit: Limit = 20) -> Response:
+    """The latest posts with their authors. May lag behind by the replica: nobody misses a post of the last second."""
+    rows = await parts.database.all(_SQL["latest"], {"limit": limit}, may_lag=True)
+    return answer(encode(rows), headers=shared(parts.settings))

@@ -1,0 +1,95 @@
+"""Users: one, by address, a page with posts, a new name, one's orders."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from shop import queries
+from shop.answers import answer, encode, private, refuse, shared
+from shop.database import Connection, Row
+from shop.service import Id, Limit, Offset, Parts
+from shop.shapes import Order, Registered, Rename, User, UserWithPosts, described
+
+POSTS_SHOWN = 5
+
+router = APIRouter(tags=["users"])
+_SQL = queries.read("users")
+Address = Annotated[str, Query(min_length=3, max_length=254, pattern="^[^@\\s]+@[^@\\s]+$")]
+
+
+# Before /users/{id}: routes are tried in the order they stand.
+@router.get("/users/by-email", responses=described(Registered, _404="nobody has this address"))
+async def user_by_email(email: Address, parts: Parts) -> Response:
+    """The user who has an address. Never kept by a cache: the address is the user's own."""
+    row = await parts.database.one(_SQL["by_email"], {"email": email})
+    if row is None:
+        return refuse(404, "nobody has this address")
+    return answer(encode(row), headers=private(parts.settings))
+
+
+@router.get("/users/{id}", responses=described(User, _404="no such user"))
+async def user_by_id(id: Id, parts: Parts) -> Response:
+    """One user's public profile."""
+
+    async def read() -> bytes | None:
+        row = await parts.database.one(_SQL["by_id"], {"id": id})
+        return None if row is None else encode(row)
+
+    body = await parts.cache.remember(_key(id), read)
+    return refuse(404, f"no user {id}") if body is None else answer(body, headers=shared(parts.settings))
+
+
+@router.get("/users", responses=described(list[UserWithPosts]))
+async def users_with_posts(parts: Parts, limit: Limit = 20, offset: Offset = 0) -> Response:
+    """A page of users, each with the latest posts."""
+    async with parts.database.connection() as connection:
+        page = await (await connection.execute(_SQL["page"], {"limit": limit, "offset": offset})).fetchall()
+        posts = await _posts(connection, [row["id"] for row in page], batch=parts.settings.batch)
+    body = encode([{**user, "posts": posts.get(user["id"], [])} for user in page])
+    return answer(body, headers=shared(parts.settings))
+
+
+@router.put("/users/{id}", responses=described(User, _404="no such user"))
+async def rename_user(id: Id, change: Rename, parts: Parts) -> Response:
+    """
+    Give a user a new name.
+
+    The kept profile is dropped after the update. An edge cache in front is not told: it shows the old name up to
+    `SHOP_EDGE_TTL_S` longer.
+    """
+    row = await parts.database.one(_SQL["rename"], {"id": id, "name": change.name})
+    await parts.cache.forget(_key(id))
+    return refuse(404, f"no user {id}") if row is None else answer(encode(row))
+
+
+@router.get("/users/{id}/orders", responses=described(list[Order]))
+async def orders_of_user(id: Id, parts: Parts, limit: Limit = 20) -> Response:
+    """One user's latest orders; none for a user who does not exist."""
+    rows = await parts.database.all(_SQL["orders"], {"user_id": id, "limit": limit})
+    return answer(encode(rows), headers=private(parts.settings))
+
+
+def _key(id: int) -> str:
+    return f"user:{id}"
+
+
+async def _posts(connection: Connection, user_ids: list[int], *, batch: bool) -> dict[int, list[Row]]:
+    """The latest posts of each user, newest first: in one statement, or in one for each user."""
+    rows: list[Row] = []
+    if batch:
+        values: dict[str, object] = {"user_ids": user_ids, "posts": POSTS_SHOWN}
+        rows = await (await connection.execute(_SQL["posts_of_many"], values)).fetchall() if user_ids else []
+    else:
+        for user_id in user_ids:
+            values = {"user_id": user_id, "posts": POSTS_SHOWN}
+            rows += await (await connection.execute(_SQL["posts_of_one"], values)).fetchall()
+    grouped = groupby(rows, key=itemgetter("user_id"))
+    return {user_id: [_without_user(row) for row in its] for user_id, its in grouped}
+
+
+def _without_user(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "user_id"}

@@ -1,0 +1,85 @@
+"""The shop's switches, read once from the environment. Each improvement is one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+CACHE_SCHEMES = ("redis://", "rediss://", "unix://", "valkey://")
+
+
+class SettingsError(ValueError):
+    """A switch has a value the shop cannot use. The message names the switch, the value, and what is possible."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    How this shop runs.
+
+    `pool` 0 is a connection per request. `batch` False is one query a user on the page of users. `cache` None is no
+    cache. `edge_ttl_s` 0 sends no Cache-Control. `indexes` makes no index: it says which form runs (`shop.indexes`
+    makes them).
+    """
+
+    database_url: str
+    replica_url: str | None = None
+    pool: int = 0
+    indexes: bool = False
+    batch: bool = False
+    cache: str | None = None
+    cache_ttl_s: int = 300
+    edge_ttl_s: int = 0
+    metrics: bool = False
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """
+    The settings of an environment.
+
+    Raises:
+        SettingsError: a value is missing or cannot be used.
+    """
+    return Settings(
+        database_url=_url(environment, "SHOP_DATABASE_URL", POSTGRES_SCHEMES) or _missing("SHOP_DATABASE_URL"),
+        replica_url=_url(environment, "SHOP_REPLICA_URL", POSTGRES_SCHEMES),
+        pool=_number(environment, "SHOP_POOL", default=0, low=0, high=1_000),
+        indexes=_switch(environment, "SHOP_INDEXES"),
+        batch=_switch(environment, "SHOP_BATCH"),
+        cache=_url(environment, "SHOP_CACHE", CACHE_SCHEMES),
+        cache_ttl_s=_number(environment, "SHOP_CACHE_TTL_S", default=300, low=1, high=86_400),
+        edge_ttl_s=_number(environment, "SHOP_EDGE_TTL_S", default=0, low=0, high=86_400),
+        metrics=_switch(environment, "SHOP_METRICS"),
+    )
+
+
+def _missing(name: str) -> str:
+    raise SettingsError(f"{name} is not set; say where the database is: postgresql://user@host:5432/name")
+
+
+def _url(environment: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    text = environment.get(name, "").strip()
+    if text and not text.startswith(schemes):
+        # The value may hold a password: it is not repeated.
+        raise SettingsError(f"{name} must begin with {' or '.join(schemes)}")
+    return text or None
+
+
+def _number(environment: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and low <= int(text[:9]) <= high and len(text) <= 9):
+        raise SettingsError(f"{name}={text!r} must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    text = environment.get(name, "").strip()
+    if text not in ("", "0", "1"):
+        raise SettingsError(f"{name}={text!r} must be 0 or 1")
+    return text == "1"
