@@ -20,6 +20,7 @@ LARGEST_BYTES = 4 * 1024 * 1024
 
 _BOM = "\ufeff"
 _CHECK_BOX = re.compile(r"^(?P<before>\s*(?:[-*+]|\d+[.)])\s*\[)(?P<mark>[ xX])(?P<after>\]\s*)")
+_ENDING = re.compile(r"\r?\n\Z")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
 _FENCE = re.compile(r"^\s*(?:[-*+]\s+)?(?P<fence>`{3,}|~{3,})(?P<info>.*)$")
 
@@ -65,7 +66,7 @@ class Document:
     @property
     def lines(self) -> tuple[str, ...]:
         """Its lines without their ends and without the byte order mark; line 1 is `lines[0]`."""
-        return tuple(line.removesuffix("\n").removesuffix("\r").removeprefix(_BOM) for line in self._whole_lines())
+        return tuple(_ENDING.sub("", line).removeprefix(_BOM) for line in self._whole_lines())
 
     @property
     def prose(self) -> tuple[str, ...]:

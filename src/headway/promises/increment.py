@@ -21,6 +21,7 @@ from headway.promises.settings import read_settings
 INCREMENTS = Path(".specweave", "increments")
 SPECIFICATION = "spec.md"
 PLAN = "plan.md"
+LONGEST_NAME = 4096  # characters of a path
 
 _NUMBER = re.compile(r"^(\d+)E?(?:-|$)")
 _HEADING = re.compile(r"^(#{1,2})\s+(.*?)\s*#*\s*$")
@@ -40,25 +41,22 @@ def find(reference: str, root: Path) -> Path:
     """
     name = reference.strip()
     act = "name it by number, by name or by path"
-    if not name or "\0" in name:
+    if not name or "\0" in name or len(name) > LONGEST_NAME:
         raise BadInput("no increment is named", next_act=act)
-    try:
-        path = root / Path(name).expanduser()
-        if _looks_like_path(name) and path.exists():
-            return path
-        increments = _increments_folder(root)
-    except (OSError, RuntimeError) as exc:
-        raise BadInput(f"increment {name[:80]!r} cannot be looked for: {exc}", next_act=act) from exc
+    path = _path(name, root)
+    if _looks_like_path(name) and path is not None:
+        return path
+    increments = _increments_folder(root)
     if increments is None or _looks_like_path(name):
-        if path.exists():
+        if path is not None:
             return path
-        looked = f"there is no {INCREMENTS} in {root.resolve()} or above it" if increments is None else f"in {root}"
+        looked = f"no {INCREMENTS} in {root.resolve()} or above it" if increments is None else f"nothing in {root}"
         raise BadInput(f"there is no increment {name!r}: {looked}", next_act=f"{act}, or run it in your project")
     there = sorted(entry for entry in increments.iterdir() if entry.is_dir() and _NUMBER.match(entry.name))
     found = [entry for entry in there if entry.name == name] or [entry for entry in there if _same(entry.name, name)]
     if len(found) == 1:
         return found[0]
-    if not found and path.exists():
+    if not found and path is not None:
         return path
     named = ", ".join(entry.name for entry in (found or there)) or "none"
     if found:
@@ -139,12 +137,21 @@ def _headings(document: Document) -> list[tuple[int, str, int]]:
 def _sections(document: Document) -> tuple[Section, ...]:
     """Every second-level section, its lines as written, to the next heading of first or second level."""
     headings, lines = _headings(document), document.lines
-    ends = [number for _, _, number in headings[1:]] + [len(lines) + 1]
+    ends = [*(number for _, _, number in headings), len(lines) + 1][1:]
     return tuple(
         Section(title=text, line=number, lines=lines[number : end - 1])
         for (level, text, number), end in zip(headings, ends, strict=True)
         if level == 2
     )
+
+
+def _path(name: str, root: Path) -> Path | None:
+    """The file or folder of that name, None when there is none."""
+    try:
+        path = root / Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError):  # too long a part; "~" of a user who is not there
+        return None
 
 
 def _looks_like_path(name: str) -> bool:

@@ -47,7 +47,7 @@ def complaint(plain: str, unexpected: UnexpectedInput) -> Refused:
     strange = strange_parts(plain)
     for pattern, why, instead in _KNOWN_TROUBLE:
         found = re.search(pattern, plain, re.IGNORECASE)
-        if found and strange:
+        if found:
             return Refused(f'"{found[0].strip()}" is not understood: {why}', instead)
     if strange:
         if all(_NUMBER.fullmatch(part) for part in strange):
