@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import redis
 
-from headway.lab import binaries, ports, postgres, process, valkey
+from headway.lab import Lab, binaries, ports, postgres, process, valkey
 from headway.lab import nginx as nginx_server
 
 if TYPE_CHECKING:
@@ -116,3 +116,42 @@ def nginx(service_folder: Callable[[str], Path]) -> Iterator[StartNginx]:
     yield start
     for identity in started:
         nginx_server.stop(identity)
+
+
+@pytest.fixture(scope="session")
+def compiled(service_room: Path) -> Path:
+    """A folder for compiled Python that every account may write: the shop's libraries are compiled once a session."""
+    folder = service_room / "compiled"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return folder
+
+
+@pytest.fixture
+def lab_state(service_room: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder for a lab, not made yet; whatever runs in it at the end is stopped, and the folder removed."""
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(compiled))
+    folder = Path(tempfile.mkdtemp(prefix="lab-", dir=service_room))
+    folder.chmod(0o755)
+    yield folder / "state"
+    Lab(folder / "state", say=lambda _text: None).down(purge=True)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def used_folder(service_room: Path) -> Path:
+    """A folder for a lab's state that has been used before."""
+    folder = service_room / "used"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def used_state(used_folder: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder that other tests have used, with nothing running: `up` need not make a database cluster."""
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(compiled))
+    (used_folder / "state/logs/data.log").unlink(missing_ok=True)
+    (used_folder / "state/logs/app-1.log").unlink(missing_ok=True)
+    yield used_folder / "state"
+    Lab(used_folder / "state", say=lambda _text: None).down()

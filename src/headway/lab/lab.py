@@ -71,20 +71,16 @@ class Lab:
             LabFailed: a server does not start, the folder cannot be written, another command is at work.
             BadInput: no such stage, scale or shop.
         """
+        before = state.read(self._state) or Memory(secret="", room=self._state)
+        wish = Wish(
+            stage=stages.stage(stage if stage is not None else before.stage or stages.FIRST),
+            scale=scale if scale is not None else before.scale or 1.0, data=data, settings=settings or {},
+            shop=shop_folder(shop_dir), database_url=database_url, cache_url=cache_url,
+        )  # fmt: skip
         account = process.unprivileged()
         folders = room.prepare(self._state, account)
         with state.locked(self._state):
-            memory = state.read(self._state) or self._first(folders)
-            if memory.room != folders.room:
-                raise LabFailed(
-                    f"the lab in {self._state} was made by another user",
-                    next_act="headway lab down --purge as that one",
-                )
-            number = stage if stage is not None else memory.stage or stages.FIRST
-            wish = Wish(
-                stage=stages.stage(number), scale=scale if scale is not None else memory.scale or 1.0, data=data,
-                shop=shop_folder(shop_dir), settings=settings or {}, database_url=database_url, cache_url=cache_url,
-            )  # fmt: skip
+            memory = self._known(folders)
             self._sweep(memory)
             work = Convergence(folders, memory, self._say)
             try:
@@ -115,6 +111,8 @@ class Lab:
             LabFailed: a process survives, another command is at work, or the state file is damaged and not `purge`.
         """
         if not self._state.is_dir():
+            self._sweep(None)  # somebody removed the folder under a running lab
+            room.remove_outside(self._state)
             return look(self._state, None)
         with state.locked(self._state):
             try:
@@ -146,7 +144,19 @@ class Lab:
             each: process.tail(path, lines, indent="") for each, path in found.items() if name is None or each == name
         }
 
-    def _first(self, folders: Folders) -> Memory:
+    def _known(self, folders: Folders) -> Memory:
+        """What is known of the lab at the start of an `up`, its services' folder being where it can be now."""
+        if folders.room != self._state:
+            self._say(
+                f"{process.UNPRIVILEGED} cannot enter {self._state}: the services' files are in {folders.room}"
+                " until 'headway lab down', which removes them"
+            )
+        memory = state.read(self._state)
+        if memory is not None and memory.room != folders.room:
+            self._say(f"the services' files move from {memory.room} to {folders.room}; data is loaded anew")
+            memory = replace(self._stop(memory), room=folders.room, scale=None)
+        if memory is not None:
+            return memory
         if any((folders.room / name).exists() for name in ("postgres", "replica")):
             self._say("the folder holds a database whose password is lost with the state file; it is made anew")
             self._sweep(None)

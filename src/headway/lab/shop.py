@@ -128,11 +128,14 @@ def without_password(database_url: str) -> tuple[str, str | None]:
 
 
 def _python(folder: Path, room: Path) -> dict[str, str]:
-    """Modules are found in the shop's folder; their compiled form goes to the lab's, not beside the sources."""
+    """
+    Modules are found in the shop's folder; their compiled form goes to the lab's, not beside the sources, unless the
+    user already keeps it somewhere.
+    """
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     return {
         "PYTHONPATH": path,
-        "PYTHONPYCACHEPREFIX": str(room / "pycache"),
+        "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX") or str(room / "pycache"),
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONUNBUFFERED": "1",
     }

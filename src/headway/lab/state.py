@@ -73,10 +73,15 @@ def read(state: Path) -> Memory | None:
         return _memory(raw)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not what the lab wrote"
+    except OSError as exc:
         raise LabFailed(
-            f"cannot read the lab's state: {reason}", next_act="headway lab down --purge, then up again", file=file
+            f"cannot read the lab's state: {exc.strerror}",
+            next_act="work as the user who made it, or name another folder with --state",
+            file=file,
+        ) from exc
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise LabFailed(
+            "the lab's state is damaged", next_act="headway lab down --purge, then up again", file=file
         ) from exc
 
 
