@@ -91,6 +91,7 @@ class Statement:
     plan: Plan | None = None
     plan_error: str | None = None  # why there is no plan
     is_utility: bool = False  # BEGIN, COMMIT, SET: has no plan
+    nested: bool = False  # ran inside a function: its time is also in its caller's
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,171 @@
+"""What the edge cache answered in each phase: nginx's JSON access log, followed while it grows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from headway.conventions import EDGE_FILE
+from headway.errors import SourceRefused
+from headway.evidence import columns
+from headway.evidence.collector import Collector, absent, in_words, present
+from headway.model import EdgeUse, SourceState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from headway.model import Phase
+
+CHUNK_BYTES = 1 << 20
+LINE_MAX_BYTES = 1 << 16
+FROM_CACHE = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
+"""Answers whose body came from the cache. REVALIDATED asked the origin, which said: still good."""
+FROM_ORIGIN = frozenset({"MISS", "EXPIRED", "BYPASS", "SCARCE"})
+
+
+@dataclass(kw_only=True)
+class Window:
+    """One phase's span of time and what its lines said. Lines are credited by their own time, so late ones count."""
+
+    phase: str
+    begun_s: float
+    ended_s: float = math.inf
+    by_status: Counter[str] = field(default_factory=Counter)
+    seconds: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    unread: int = 0
+
+
+class Edge(Collector):
+    """A log of JSON objects, one a line, with `msec` and `upstream_cache_status`; other lines are counted as unread."""
+
+    name = "edge"
+
+    def __init__(self, log: Path | None) -> None:
+        super().__init__()
+        self._log = log
+        self._stream: BinaryIO | None = None
+        self._rest = b""
+        self._skipping = False  # inside a line too long to be one of ours
+        self.windows: list[Window] = []
+
+    def check(self) -> SourceState:
+        if self._log is None:
+            return absent(self.name, "--edge-log")
+        try:
+            self._stream = self._log.open("rb")
+            self._stream.seek(0, os.SEEK_END)
+        except OSError as exc:
+            cure = "name the access log of the nginx in front, readable to you"
+            raise SourceRefused(f"the edge log {self._log} cannot be read: {in_words(exc)}", next_act=cure) from exc
+        return present(self.name, f"{self._log.name}")
+
+    def begin(self, phase: Phase, at_s: float) -> None:
+        self._follow()
+        self.windows.append(Window(phase=phase.name, begun_s=at_s))
+
+    def sample(self, at_s: float) -> None:
+        self._follow()
+
+    def end(self, phase: Phase, at_s: float) -> None:
+        self._follow()
+        if self.windows:
+            self.windows[-1].ended_s = at_s
+
+    def finish(self) -> None:
+        self._follow()
+
+    def write(self, folder: Path) -> None:
+        columns.write(folder / EDGE_FILE, EdgeUse, [_use(window) for window in self.windows])
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def _follow(self) -> None:
+        """Read what was added; when the file was replaced (rotated), its old end first, then the new one from 0."""
+        if self._stream is None or self._log is None:
+            return
+        self._drain(self._stream)
+        try:
+            there = self._log.stat()
+        except FileNotFoundError:
+            return  # between the two steps of a rotation
+        own = os.fstat(self._stream.fileno())
+        if (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino):
+            self._drain(self._stream)  # what came between the reading and the renaming
+            self._stream.close()
+            self._stream, self._rest, self._skipping = self._log.open("rb"), b"", False
+            self._drain(self._stream)
+            self.remark = "the log was rotated during the run, and followed"
+        elif there.st_size < self._stream.tell():
+            self._stream.seek(0)
+            self._rest, self._skipping = b"", False
+            self.remark = "the log was cut short during the run: lines may be missing"
+            if self.windows:
+                self.lower_bound_phases.add(self.windows[-1].phase)
+            self._drain(self._stream)
+
+    def _drain(self, stream: BinaryIO) -> None:
+        while chunk := stream.read(CHUNK_BYTES):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                if self._skipping:
+                    self._skipping = False  # the end of the long one, which has been counted
+                else:
+                    self._line(line)
+            if len(self._rest) > LINE_MAX_BYTES:
+                if not self._skipping:
+                    self._unread()
+                self._rest, self._skipping = b"", True
+
+    def _line(self, line: bytes) -> None:
+        read = parse(line)
+        if read is None:
+            self._unread()
+            return
+        at_s, status, asked = read
+        for window in reversed(self.windows):
+            if window.begun_s <= at_s < window.ended_s:
+                window.by_status[status] += 1
+                second = window.seconds[int(at_s - window.begun_s)]
+                second[0] += status in FROM_CACHE
+                second[1] += asked
+                return
+
+    def _unread(self) -> None:
+        if self.windows and self.windows[-1].ended_s == math.inf:
+            self.windows[-1].unread += 1
+
+
+def parse(line: bytes) -> tuple[float, str, bool] | None:
+    """
+    One line of the log.
+
+    Returns:
+        (unix seconds, cache status, whether the origin was asked and not the cache), or None when it isn't one of ours:
+        other formats, cut lines, other people's bytes. "-" is an answer that no cache was asked for.
+    """
+    try:
+        record = json.loads(line)
+        at_s = float(record["msec"])
+        status = record["upstream_cache_status"] or "-"
+        upstream = record.get("upstream_response_time") or "-"
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    if not math.isfinite(at_s) or not isinstance(status, str) or status not in FROM_CACHE | FROM_ORIGIN | {"-"}:
+        return None
+    return at_s, status, status in FROM_ORIGIN or (status == "-" and upstream != "-")
+
+
+def _use(window: Window) -> EdgeUse:
+    return EdgeUse(
+        phase=window.phase,
+        by_status=dict(window.by_status),
+        per_second=tuple((second, hits, asked) for second, (hits, asked) in sorted(window.seconds.items())),
+        unread_lines=window.unread,
+    )

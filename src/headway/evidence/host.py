@@ -1,0 +1,167 @@
+"""The machine Headway runs on, and the processes it was told to watch, once a second."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from headway.conventions import HOST_FILE, PROCESSES_FILE
+from headway.evidence import columns
+from headway.evidence.collector import Collector, present
+from headway.model import HostSecond, ProcessSecond, SourceState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+COUNTED_CPU = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+"""guest and guest_nice are in user and nice already (man 5 proc_stat)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """The machine's running counters at one moment."""
+
+    at_s: float
+    cpu: Mapping[str, float]
+    disk: tuple[int, int]
+    network: tuple[int, int]
+
+
+class Host(Collector):
+    """CPU, memory, disk and network of this machine. When the service runs elsewhere, this is the generator's."""
+
+    name = "host"
+
+    def __init__(self, processes: Sequence[tuple[str, int]]) -> None:
+        super().__init__()
+        self._watched = [Watched(name, pid) for name, pid in processes]
+        self._last: Counters | None = None
+        self.seconds: list[HostSecond] = []
+        self.processes: list[ProcessSecond] = []
+
+    def check(self) -> SourceState:
+        gone = [f"{each.name} ({each.pid})" for each in self._watched if not each.runs]
+        detail = f"{psutil.cpu_count()} cores, {len(self._watched) - len(gone)} processes watched"
+        if psutil.disk_io_counters() is None:
+            detail += "; this machine shows no disk counters: they read 0"
+        if gone:
+            detail += f"; not running: {', '.join(gone)}"
+        return present(self.name, detail)
+
+    def sample(self, at_s: float) -> None:
+        now, last = _counters(at_s), self._last
+        self._last = now
+        if last is not None and at_s > last.at_s:
+            self.seconds.append(second(last, now, psutil.virtual_memory().percent / 100))
+        children = _children() if self._watched else {}
+        for each in self._watched:
+            row = each.sample(at_s, children)
+            if row is not None:
+                self.processes.append(row)
+        gone = [f"{each.name} ({each.pid})" for each in self._watched if each.vanished]
+        if gone:
+            self.remark = f"ended during the run: {', '.join(gone)}"
+
+    def write(self, folder: Path) -> None:
+        columns.write(folder / HOST_FILE, HostSecond, self.seconds)
+        columns.write(folder / PROCESSES_FILE, ProcessSecond, self.processes)
+
+
+class Watched:
+    """One process and all that it started, now or later. One that ended has rows with no threads."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self.name, self.pid = name, pid
+        self.vanished = False
+        self._born_s: float | None = None
+        self._last_s: float | None = None
+        self._spent: dict[tuple[int, float], float] = {}  # (pid, start) -> CPU seconds so far
+        try:
+            self._born_s = psutil.Process(pid).create_time()
+        except psutil.Error:
+            self.runs = False
+        else:
+            self.runs = True
+
+    def sample(self, at_s: float, children: Mapping[int, Sequence[int]]) -> ProcessSecond | None:
+        """The second that just went by; None for the first, which has no beginning."""
+        if not self.runs:
+            return None
+        spent: dict[tuple[int, float], float] = {}
+        resident = threads = 0
+        files: int | None = 0
+        for pid in _family(self.pid, children):
+            try:
+                process = psutil.Process(pid)
+                with process.oneshot():
+                    born, times = process.create_time(), process.cpu_times()
+                    if pid == self.pid and born != self._born_s:
+                        break  # the number now belongs to someone else
+                    resident += process.memory_info().rss
+                    threads += process.num_threads()
+                spent[pid, born] = times.user + times.system
+                files = None if files is None else files + process.num_fds()
+            except psutil.AccessDenied:
+                files = None
+            except psutil.Error:
+                continue  # it ended while we looked
+        self.vanished = self.vanished or not threads
+        before_s, self._last_s = self._last_s, at_s
+        before, self._spent = self._spent, spent
+        if before_s is None or at_s <= before_s:
+            return None
+        busy = sum(cpu - before.get(key, 0.0 if key[1] >= before_s - 1 else cpu) for key, cpu in spent.items())
+        cores = busy / (at_s - before_s)
+        return ProcessSecond(
+            at_s=at_s, name=self.name, cpu_cores=cores, resident_bytes=resident, open_files=files, threads=threads
+        )
+
+
+def second(before: Counters, after: Counters, memory_used_ratio: float) -> HostSecond:
+    """The difference of two readings of the machine's counters."""
+    spent = {name: max(after.cpu[name] - before.cpu[name], 0.0) for name in COUNTED_CPU}
+    whole = sum(spent.values()) or 1.0
+    idle = spent["idle"] + spent["iowait"] + spent["steal"]
+    return HostSecond(
+        at_s=after.at_s,
+        cpu_ratio=(whole - idle) / whole if sum(spent.values()) else 0.0,
+        iowait_ratio=spent["iowait"] / whole,
+        steal_ratio=spent["steal"] / whole,
+        memory_used_ratio=memory_used_ratio,
+        disk_read_bytes=max(after.disk[0] - before.disk[0], 0),
+        disk_write_bytes=max(after.disk[1] - before.disk[1], 0),
+        network_sent_bytes=max(after.network[0] - before.network[0], 0),
+        network_received_bytes=max(after.network[1] - before.network[1], 0),
+    )
+
+
+def _counters(at_s: float) -> Counters:
+    cpu, disk, network = psutil.cpu_times(), psutil.disk_io_counters(), psutil.net_io_counters()
+    return Counters(
+        at_s=at_s,
+        cpu={name: float(getattr(cpu, name, 0.0)) for name in COUNTED_CPU},
+        disk=(disk.read_bytes, disk.write_bytes) if disk else (0, 0),
+        network=(network.bytes_sent, network.bytes_recv) if network else (0, 0),
+    )
+
+
+def _children() -> dict[int, list[int]]:
+    """Parent -> children, of all processes: one pass for all that are watched."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for process in psutil.process_iter():
+        try:
+            found[process.ppid()].append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _family(pid: int, children: Mapping[int, Sequence[int]]) -> list[int]:
+    family = [pid]
+    for each in family:
+        family.extend(children.get(each, ()))
+    return family

@@ -1,0 +1,151 @@
+"""The run's folder -> Evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headway.conventions import (
+    CACHE_FILE,
+    DATABASE_FILE,
+    EDGE_FILE,
+    HIT_LOG,
+    HOST_FILE,
+    MONITORING_FILE,
+    PLANS_FILE,
+    PROCESSES_FILE,
+    STATEMENTS_FILE,
+    TABLES_FILE,
+)
+from headway.errors import BundleDamaged
+from headway.evidence import bundle, columns, runfile
+from headway.evidence.collector import failed
+from headway.load import hits
+from headway.model import (
+    CacheUse,
+    Database,
+    EdgeUse,
+    Evidence,
+    HostSecond,
+    Monitoring,
+    Plan,
+    Presence,
+    ProcessSecond,
+    SourceState,
+    Statement,
+    Table,
+    TableScan,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from headway.evidence.runfile import RunFile
+    from headway.model import PhaseHits
+
+Row = TypeVar("Row")
+
+FILES = {
+    "load": HIT_LOG,
+    "statements": STATEMENTS_FILE,
+    "database": DATABASE_FILE,
+    "tables": TABLES_FILE,
+    "plans": PLANS_FILE,
+    "cache": CACHE_FILE,
+    "edge": EDGE_FILE,
+    "host": HOST_FILE,
+}
+"""Source -> the file that is there when the source was."""
+
+
+def read(folder: Path) -> Evidence:
+    """
+    Read one run's folder. A killed run is read as far as it got: its sources say which files are missing.
+
+    Raises:
+        BundleDamaged: run.json is missing or of another version, or a file can't be read.
+    """
+    run = runfile.read(folder)
+    routes = tuple(route.name for route in run.scenario.routes)
+    sources = _sources(folder, run)
+    phases = hits.read(folder, run.phases, routes) if (folder / HIT_LOG).exists() else ()
+    plans, errors = _plans(folder / PLANS_FILE)
+    return Evidence(
+        folder=folder,
+        id=run.id,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        interrupted=run.interrupted or run.finished_at is None,
+        headway_version=run.headway_version,
+        versions=run.versions,
+        machine=run.machine,
+        target_url=run.target_url,
+        scenario=run.scenario,
+        routes=routes,
+        phases=phases,
+        sources=sources,
+        statements=tuple(
+            replace(each, plan=plans.get(each.id), plan_error=errors.get(each.id) or _unplanned(each, plans, sources))
+            for each in _rows(folder / STATEMENTS_FILE, Statement)
+        ),
+        tables=_rows(folder / TABLES_FILE, Table),
+        databases=_databases(folder, run),
+        caches=_rows(folder / CACHE_FILE, CacheUse),
+        edges=_rows(folder / EDGE_FILE, EdgeUse),
+        host=_rows(folder / HOST_FILE, HostSecond),
+        processes=_rows(folder / PROCESSES_FILE, ProcessSecond),
+        monitoring=_monitoring(folder / MONITORING_FILE, phases),
+    )
+
+
+def _rows(file: Path, kind: type[Row]) -> tuple[Row, ...]:
+    return columns.read(file, kind) if file.exists() else ()
+
+
+def _sources(folder: Path, run: RunFile) -> dict[str, SourceState]:
+    states = {state.name: state for state in run.sources}
+    for name, file in FILES.items():
+        state = states.get(name)
+        promised = state is None or state.presence is Presence.PRESENT
+        if promised and not (folder / file).exists():
+            states[name] = failed(name, f"the run was ended before {file} was written", "run again")
+    return states
+
+
+def _databases(folder: Path, run: RunFile) -> tuple[Database, ...]:
+    """With what the other two readers of the database saw: a reset of the statement or table counters."""
+    reset = {phase for name in ("statements", "tables") for phase in run.lower_bound_phases.get(name, ())}
+    rows = _rows(folder / DATABASE_FILE, Database)
+    return tuple(replace(each, statements_reset=each.statements_reset or each.phase in reset) for each in rows)
+
+
+def _plans(file: Path) -> tuple[dict[str, Plan], dict[str, str]]:
+    if not file.exists():
+        return {}, {}
+    content = bundle.get_json(file)
+    try:
+        plans = {
+            name: Plan(statement_id=name, json=each["json"], scans=tuple(TableScan(**scan) for scan in each["scans"]))
+            for name, each in content["plans"].items()
+        }
+        return plans, dict(content["errors"])
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+
+
+def _unplanned(statement: Statement, plans: Mapping[str, Plan], sources: Mapping[str, SourceState]) -> str | None:
+    if statement.is_utility or statement.id in plans:
+        return None
+    return f"plans were not collected: {sources['plans'].detail}"
+
+
+def _monitoring(file: Path, phases: tuple[PhaseHits, ...]) -> Monitoring | None:
+    if not file.exists():
+        return None
+    content: dict[str, Any] = bundle.get_json(file)
+    try:
+        found = runfile.typed(Monitoring, content)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+    return replace(found, requests_sent=sum(int(each.sent.sum()) for each in phases) if phases else None)

@@ -1,0 +1,39 @@
+"""Secrets out of what is kept: URLs, headers, bodies, statements."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+HIDDEN = "***"
+_NAME = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|credential|authorization|session)"
+_SECRET_HEADER = re.compile(_NAME + r"|^(?:cookie|x-auth.*|proxy-auth.*)$", re.IGNORECASE)
+_JSON_MEMBER = re.compile(rf'("[^"]*{_NAME}[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
+_FORM_FIELD = re.compile(rf"(?<![\w.-])([\w.-]*{_NAME}[\w.-]*=)[^&\s\"']+", re.IGNORECASE)
+_SQL_PASSWORD = re.compile(r"(\bpassword\s+)(?:E?'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\2\$|$))", re.IGNORECASE | re.DOTALL)
+
+
+def url(text: str) -> str:
+    """A URL without user, password and secret query fields; host, port and path stay."""
+    try:
+        parts = urlsplit(text)
+        host = parts.netloc.rpartition("@")
+        netloc = f"{HIDDEN}@{host[2]}" if host[1] else host[2]
+        return urlunsplit((parts.scheme, netloc, parts.path, _FORM_FIELD.sub(rf"\1{HIDDEN}", parts.query), ""))
+    except ValueError:
+        return HIDDEN
+
+
+def header(name: str, value: str) -> str:
+    """A header's value, hidden when its name says that it is a secret."""
+    return HIDDEN if _SECRET_HEADER.search(name) else value
+
+
+def body(text: str) -> str:
+    """A request's path or body without the values of secret JSON members and form fields."""
+    return _FORM_FIELD.sub(rf"\1{HIDDEN}", _JSON_MEMBER.sub(rf'\1"{HIDDEN}"', text))
+
+
+def statement(text: str) -> str:
+    """A statement without passwords: pg_stat_statements doesn't normalise ALTER ROLE ... PASSWORD '...'."""
+    return _SQL_PASSWORD.sub(rf"\1'{HIDDEN}'", text)

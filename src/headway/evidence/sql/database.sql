@@ -1,0 +1,15 @@
+-- name: database_flush
+-- Makes this session's own counts visible at once, so that they can be taken off exactly.
+SELECT /* headway */ pg_catalog.pg_stat_force_next_flush();
+
+-- name: database_counters
+-- What has this database done since its counters began, and how many connections may there be?
+SELECT /* headway */ xact_commit, xact_rollback, blks_hit, blks_read, temp_bytes, deadlocks, sessions, stats_reset,
+       pg_catalog.current_setting('max_connections')::int AS max_connections,
+       pg_catalog.current_setting('server_version') AS server_version
+  FROM pg_catalog.pg_stat_database WHERE datname = current_database();
+
+-- name: database_connections
+-- How many connections does this database have now, this one not counted?
+SELECT /* headway */ numbackends - 1 AS connections
+  FROM pg_catalog.pg_stat_database WHERE datname = current_database();
