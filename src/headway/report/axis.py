@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headway.report.words import bytes_text, ns_text
+from headway.report.words import ns_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def ticks(low: float, high: float, most: int) -> tuple[float, ...]:
     return tuple(index * step for index in range(first, math.floor(high / step + 1e-9) + 1))
 
 
-def linear(high: float, label: Callable[[float], str], *, most: int = 5, low: float = 0.0) -> Axis:
+def linear(high: float, label: Callable[[float], str], *, most: int = 6, low: float = 0.0) -> Axis:
     """An axis from `low` up to the first round number at or above `high`."""
     high = high if high > low and math.isfinite(high) else low + 1.0
     marks = ticks(low, high, most)
@@ -119,7 +119,11 @@ def percent_label(value: float) -> str:
 
 
 def bytes_label(value: float) -> str:
-    return "0" if value == 0 else f"{bytes_text(value)}/s"
+    """Decimal units, as the ticks stand at decimal places: "2 MB/s"."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if abs(value) >= size:
+            return f"{value / size:.4g} {unit}/s"
+    return f"{value:.4g} B/s" if value else "0"
 
 
 def time_label(value: float) -> str:

@@ -36,16 +36,17 @@ def latency_over_time(hits: PhaseHits) -> Chart | None:
             lines.append(_line(drawn, ink, dash))
     if not hits.seconds or not (any(np.isfinite(line.y).any() for line in lines) or failed.any()):
         return None
+    heights = axis.latency([float(y) for line in lines for y in line.y])
     caption = (
         "Response counts from the intended send time, service from the actual one: where they part, requests waited. "
         "By completion second; a failed request counts as never answered, and a line breaks where its rank falls among "
-        "failures." + _thinning_said(hits.seconds, Thinning.HIGHEST)
+        "failures." + _log_said(heights) + _thinning_said(hits.seconds, Thinning.HIGHEST)
     )
     return Chart(
         title="Latency over time",
         caption=caption,
         x=axis.seconds(hits.seconds),
-        y=axis.latency([float(y) for line in lines for y in line.y]),
+        y=heights,
         lines=lines,
         marks=_failure_marks(hits, failed),
         x_title=_TIME,
@@ -87,10 +88,10 @@ def percentile_chart(
     if failed_from is not None:
         high = max(high, failed_from * 1.12)
         bands = (Band(low=failed_from, high=high, label="failed", kind="failed"),)
-    heights = [float(y) for line in lines for y in line.y] + [limit.y for limit in limits]
+    heights = axis.latency([float(y) for line in lines for y in line.y] + [limit.y for limit in limits])
     x = axis.percentiles(high)
     return Chart(
-        title=title, caption=caption, x=x, y=axis.latency(heights), lines=lines, limits=limits, bands=bands,
+        title=title, caption=caption + _log_said(heights), x=x, y=heights, lines=lines, limits=limits, bands=bands,
         x_title="percentile of requests", x_words=_percentile_words, y_words=ns_text,
     )  # fmt: skip
 
@@ -266,6 +267,10 @@ def _top(lines: Sequence[Line]) -> float:
 def _thinning_said(seconds: int, rule: Thinning) -> str:
     step = series.step_of(seconds)
     return "" if step == 1 else f" Each point is {rule.value} of {step} seconds."
+
+
+def _log_said(heights: axis.Axis) -> str:
+    return " The scale of times is logarithmic." if heights.log else ""
 
 
 def _percentile_words(x: float) -> str:

@@ -208,7 +208,7 @@ def _lines(before: Run, after: Run) -> Iterator[Text]:
     verdict = after[1]
     yield Text(one_line(f"{verdict.promise_id}: {verdict.promise_title}, before and after"))
     for name, (evidence, each) in (("before", before), ("after", after)):
-        yield from wrapped(f"{name:<6} run {one_line(evidence.id)}, {each.state.value}", PIPED_WIDTH, indent=2)
+        yield from wrapped(f"{name}: run {one_line(evidence.id)}, {each.state.value}", PIPED_WIDTH, indent=2)
     yield Text("")
     cells = [("CRITERION", "LIMIT", "BEFORE", "AFTER", "CHANGE")]
     for pair in table:
@@ -227,7 +227,7 @@ def _lines(before: Run, after: Run) -> Iterator[Text]:
     for warning in unlike(before[0], after[0]):
         yield from wrapped(f"! {warning}", PIPED_WIDTH, indent=0, hang=2)
     for name, (_, each) in (("before", before), ("after", after)):
-        yield from wrapped(f"{name:<6} {MARKS[each.state]} {rows.verdict_line(each)}", PIPED_WIDTH, indent=0, hang=9)
+        yield from wrapped(f"{name}: {MARKS[each.state]} {rows.verdict_line(each)}", PIPED_WIDTH, indent=0, hang=2)
 
 
 def _value(row: rows.Row | None) -> str:

@@ -87,12 +87,11 @@ def _figures(hits: PhaseHits, name: str, index: int | None) -> Figures:
     response, service = histogram.fold(hits.response, index), histogram.fold(hits.service, index)
     chosen = slice(None) if index is None else hits.failures.route == index
     failed = int(hits.failures.count[chosen].sum())
-    used = np.flatnonzero(response)
     return Figures(
         route=name,
         good=int(response.sum()),
         failed=failed,
         response_ns=tuple(quantile(response, q, failed) for q in QUANTILES),
-        maximum_ns=float(histogram.highest_ns(int(used[-1]))) if len(used) else None,
+        maximum_ns=histogram.max_ns(response) if response.any() else None,
         service_p95_ns=quantile(service, 0.95, failed),
     )

@@ -99,7 +99,7 @@ def _told(row: Row) -> str:
         f"source: {row.source}" if row.source else "",
         f"load: {row.load}" if row.load else "",
         *row.remarks,
-        row.where if row.state is not State.KEPT else "",
+        row.where,
     ]
     return "\n".join(line for line in lines if line)
 

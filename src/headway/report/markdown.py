@@ -87,7 +87,8 @@ def _head(verdict: Verdict, evidence: Evidence, table: Sequence[Row]) -> list[st
         lines.append("No criterion was judged.")
     lines.append("")
     for row in table:
-        lines += [f"- {escaped(row.criterion)}: {escaped(remark)}" for remark in row.remarks]
+        remarks = () if row.state is State.KEPT else row.remarks
+        lines += [f"- {escaped(row.criterion)}: {escaped(remark)}" for remark in remarks]
     lines += ["", f"Run {escaped(verdict.run_id)} against {escaped(evidence.target_url)}", ""]
     return lines
 

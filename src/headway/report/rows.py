@@ -36,13 +36,13 @@ class Row:
     reason: str
     explanation: str
     settle: str
-    where: str
+    where: str  # file and line of a criterion that isn't kept
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What stands below the row: why it isn't kept, what explains it, what would settle it, where it is written."""
-        if self.state is State.KEPT:
-            return ()
+        """What stands below the row: what explains it, why it is what it is, what would settle it."""
+        if self.state is State.KEPT:  # a number beside its limit says why; where there is none, the reason does
+            return (self.reason,) if self.reason and self.measured == NOTHING else ()
         said = (self.explanation, self.reason if self.reason != self.explanation else "", self.settle)
         return tuple(each for each in said if each)
 
@@ -106,7 +106,12 @@ def _row(judgement: Judgement) -> Row:
     measured = NOTHING
     if clause is not None and judgement.measured is not None:
         measured = value_text(clause, judgement.measured)
-    where = "" if judgement.file is None else f"{judgement.file}" + (f":{judgement.line}" if judgement.line else "")
+    is_kept = judgement.state is State.KEPT
+    where = (
+        ""
+        if judgement.file is None or is_kept
+        else f"{judgement.file}" + (f":{judgement.line}" if judgement.line else "")
+    )
     return Row(
         criterion=one_line(judgement.criterion),
         priority=one_line(judgement.priority or ""),

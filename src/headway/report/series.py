@@ -124,19 +124,20 @@ def by_percentile(counts: IntArray, failed: int) -> tuple[FloatArray, FloatArray
         failed: requests never answered.
 
     Returns:
-        x and latency in ns, (n,) each, one point per used bucket at the highest rank it reaches; the last good rank is
-        drawn at 1 - 1/n of all requests when nothing failed, as a maximum has no percentile.
+        x and latency in ns, (n,) each, n <= MOST_POINTS + 2: one point per used bucket at the highest rank it reaches,
+        and where buckets crowd, the highest of each stretch of the axis. The slowest of all requests has no percentile
+        below 1: it is drawn half a request before it.
     """
     used = np.flatnonzero(counts)
     total = int(counts.sum()) + failed
     if not total or not len(used):
         return np.empty(0), np.empty(0)
-    ranks = np.cumsum(counts[used]) / total
-    ranks = np.minimum(ranks, 1 - 1 / (2 * total))
-    values = np.array([histogram.highest_ns(int(bucket)) for bucket in used], dtype=np.float64)
-    x = -np.log10(1 - ranks)
+    ranks = np.minimum(np.cumsum(counts[used]) / total, 1 - 1 / (2 * total))
+    x, values = -np.log10(1 - ranks), histogram.highest_ns(used).astype(np.float64)
+    stretch = np.floor(x / max(float(x[-1]), 1e-12) * MOST_POINTS)
+    last = np.flatnonzero(np.append(np.diff(stretch) > 0, True))  # values ascend: the last of a stretch is its highest
     # A curve begins at the lowest latency, not at the first bucket's upper rank.
-    return np.concatenate(([0.0], x)), np.concatenate(([values[0]], values))
+    return np.concatenate(([0.0], x[last])), np.concatenate((values[:1], values[last]))
 
 
 def ratio_per_second(triples: Sequence[tuple[int, int, int]], seconds: int) -> FloatArray:
@@ -147,7 +148,9 @@ def ratio_per_second(triples: Sequence[tuple[int, int, int]], seconds: int) -> F
             first[second] += a
             other[second] += b
     total = first + other
-    return np.divide(first, total, out=np.full(seconds, np.nan), where=total > 0)
+    out = np.full(seconds, np.nan)
+    np.divide(first, total, out=out, where=total > 0)
+    return out
 
 
 def host_column(host: Sequence[HostSecond], name: str, field: str, since_s: float) -> Series:

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from markupsafe import Markup
 
 from headway.report.visible import one_line
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 1000, 220  # of the viewBox; HEIGHT is the plot's real height in pixels too, so labels can be spread
 _LABEL_PX = 15
 _MOST_TIPS = 120
+_ENDS_EARLY = 0.8  # of the x axis: a line that ends before it is named at its own end, not at the plot's edge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,16 +238,18 @@ def _names(chart: Chart, shown: Sequence[Line]) -> Markup:
     """Each line's name at its right end, spread so that none covers another."""
     ends = []
     for line in shown:
-        finite = [float(y) for y in line.y if math.isfinite(y)]
-        if finite:
-            ends.append((_y(chart, chart.y.at(finite[-1])), line))
-    ends.sort(key=lambda pair: pair[0])
-    tops = spread([top for top, _ in ends], _LABEL_PX, HEIGHT)
+        finite = np.flatnonzero(np.isfinite(line.y))
+        if len(finite):
+            last = finite[-1]
+            left = chart.x.at(float(line.x[last]))
+            ends.append((_y(chart, chart.y.at(float(line.y[last]))), left if left < _ENDS_EARLY else 1.0, line))
+    ends.sort(key=lambda end: end[0])
+    tops = spread([top for top, _, _ in ends], _LABEL_PX, HEIGHT)
     spans = [
-        Markup('<span class="{}" style="top:{}%">{}</span>').format(
-            line.ink, _percent(top / HEIGHT), one_line(line.name, 18)
+        Markup('<span class="{}" style="top:{}%;left:{}%">{}</span>').format(
+            line.ink, _percent(top / HEIGHT), _percent(left), one_line(line.name, 18)
         )
-        for top, (_, line) in zip(tops, ends, strict=True)
+        for top, (_, left, line) in zip(tops, ends, strict=True)
     ]
     return Markup('<div class="names" aria-hidden="true">{}</div>').format(Markup().join(spans))
 

@@ -109,15 +109,20 @@ def _table(table: Sequence[Row], width: int) -> Iterator[Text]:
     sizes[0] = _INDENT - 2
     tiers = _tiers(sizes, width)
     yield from _first_lines(_HEADINGS, sizes, tiers, head="bold", style="bold")
-    yield Text("")
     for row, first in zip(table, firsts, strict=True):
         yield from _first_lines(first, sizes, tiers, head=_STYLES[row.state])
         yield from wrapped(f"{row.text} {row.priority and f'({row.priority})'}", width, indent=_INDENT)
         basis = " · ".join(each for each in (row.source, row.load) if each)
         yield from wrapped(basis, width, indent=_INDENT, style="dim")
         for remark in row.remarks:
-            yield from wrapped(f"→ {remark}", width, indent=_INDENT, hang=2, style=_STYLES[row.state])
-        if row.state is not State.KEPT and row.where:
+            yield from wrapped(
+                f"→ {remark}",
+                width,
+                indent=_INDENT,
+                hang=2,
+                style="" if row.state is State.KEPT else _STYLES[row.state],
+            )
+        if row.where:
             yield from wrapped(row.where, width, indent=_INDENT, style="dim")
         yield Text("")
 

@@ -1,0 +1,303 @@
+"""A whole run made by hand, with every source present: what the report's tests print and draw. Nothing is random."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from headway.load import histogram
+from headway.model import (
+    Arrivals,
+    CacheUse,
+    Clause,
+    Comparison,
+    Database,
+    EdgeUse,
+    Evidence,
+    ExitCode,
+    FailureCells,
+    FailureKind,
+    Finding,
+    GeneratorHealth,
+    HostSecond,
+    Judgement,
+    LatencyCells,
+    LoadModel,
+    Machine,
+    Monitoring,
+    Phase,
+    PhaseHits,
+    Plan,
+    Presence,
+    ProcessSecond,
+    Route,
+    Scenario,
+    Side,
+    SourceState,
+    State,
+    Statement,
+    Statistic,
+    Subject,
+    Table,
+    TableScan,
+    Verdict,
+)
+
+BEGUN_S = 1_790_000_000.0
+ROUTES = ("GET /users/{id}", "GET /users-with-posts", "GET /products", "POST /orders")
+SLOW_SQL = (
+    "SELECT posts.id, posts.title, posts.body, posts.created_at\nFROM posts\nWHERE posts.user_id = $1\n"
+    "ORDER BY posts.created_at DESC"
+)
+SOURCES = ("load", "statements", "database", "tables", "plans", "cache", "edge", "host", "metrics", "alerts")
+EXPLANATION = (
+    "71% of database time is one statement: SELECT … FROM posts WHERE user_id = $1; sequential scan of 1,000,000 rows"
+)
+
+
+def ordinary() -> Phase:
+    """200 requests a second for a minute."""
+    return Phase(
+        name="ordinary", model=LoadModel.OPEN, duration_s=60, warmup_s=5, arrivals=Arrivals.POISSON, rate_per_s=200
+    )
+
+
+def cells(seconds: int, per_second: int, middle_ms: float, spread: float, *, slow_from: int = 10**9) -> LatencyCells:
+    """Log-normal latencies, the same in each second and route; four times as slow from second `slow_from`."""
+    ranks = (np.arange(per_second) + 0.5) / per_second
+    shape = np.log(ranks / (1 - ranks)) / 1.7  # logistic: near enough to a normal quantile
+    rows = []
+    for second in range(seconds):
+        scale = 4.0 if second >= slow_from else 1.0
+        wave = 1 + 0.25 * np.sin(second / 4)
+        ns = (middle_ms * 1e6 * scale * wave * np.exp(spread * shape)).astype(np.int64)
+        route = np.arange(per_second) % len(ROUTES)
+        rows.append(np.column_stack((np.full(per_second, second), route, histogram.bucket_of(ns))))
+    table = np.concatenate(rows)
+    unique, count = np.unique(table, axis=0, return_counts=True)
+    return LatencyCells(second=unique[:, 0], route=unique[:, 1], bucket=unique[:, 2], count=count.astype(np.int64))
+
+
+def failed_cells(*rows: tuple[int, int, FailureKind, int]) -> FailureCells:
+    """(second, route, kind, count) rows."""
+    kinds = list(FailureKind)
+    table = np.array([(s, r, kinds.index(k), n) for s, r, k, n in rows], dtype=np.int64).reshape(-1, 4)
+    return FailureCells(second=table[:, 0], route=table[:, 1], kind=table[:, 2], count=table[:, 3])
+
+
+def healthy() -> GeneratorHealth:
+    """A generator with room to spare."""
+    return GeneratorHealth(
+        lateness_p50_ns=40_000, lateness_p99_ns=610_000, lateness_max_ns=3_100_000, loop_lag_p99_ns=1_300_000,
+        loop_lag_max_ns=4_000_000, cpu_ratio=0.31, workers=2, connections_peak=41, backlog_peak=12,
+    )  # fmt: skip
+
+
+def hits(phase: Phase, *, seconds: int, middle_ms: float, slow_from: int = 10**9, fails: bool = False) -> PhaseHits:
+    """One phase of `seconds` at the phase's rate."""
+    rate = int(phase.rate_per_s or 50)
+    failures = [(s, 3, FailureKind.STATUS, 6) for s in range(seconds // 2, seconds // 2 + 6)] if fails else []
+    failures += [(seconds - 4, 1, FailureKind.TIMEOUT, 40)] if fails else []
+    flat = np.full(seconds, rate, dtype=np.int64)
+    good = flat - np.bincount([s for s, *_ in failures], [n for *_, n in failures], seconds).astype(np.int64)
+    return PhaseHits(
+        phase=phase, seconds=seconds, planned=flat, sent=flat.copy(), good=good,
+        response=cells(seconds, rate, middle_ms * 1.3, 0.62, slow_from=slow_from),
+        service=cells(seconds, rate, middle_ms, 0.5, slow_from=slow_from),
+        failures=failed_cells(*failures), statuses={200: int(good.sum()), 503: 36} if fails else {200: int(good.sum())},
+        received_bytes=9_400_000, health=healthy(), started_at_s=BEGUN_S + 6, finished=True,
+        error_samples=("POST /orders: 503 Service Unavailable: \x1b[31mtoo many clients\x1b[0m",) if fails else (),
+    )  # fmt: skip
+
+
+def plan() -> Plan:
+    """The slow statement's plan."""
+    node = {
+        "Node Type": "Sort", "Sort Key": ["created_at DESC"], "Plan Rows": 5, "Total Cost": 25834.1,
+        "Plans": [
+            {"Node Type": "Seq Scan", "Relation Name": "posts", "Alias": "posts", "Plan Rows": 5,
+             "Total Cost": 25833.9, "Filter": "(user_id = $1)"}
+        ],
+    }  # fmt: skip
+    scan = TableScan(table="posts", rows=1_000_000, filter="(user_id = $1)", stops_early=False)
+    return Plan(statement_id="-42", json=[{"Plan": node}], scans=(scan,))
+
+
+def statements(phase: str) -> tuple[Statement, ...]:
+    """Five statements, the first slow."""
+    texts = (
+        (SLOW_SQL, 2_960, 52_000_000.0, 0.71),
+        ("SELECT * FROM products WHERE category = $1 ORDER BY price LIMIT $2", 3_010, 17_300_000.0, 0.24),
+        ("SELECT id, name, email FROM users WHERE id = $1", 5_980, 310_000.0, 0.03),
+        (
+            "INSERT INTO orders (user_id, product_id, quantity) VALUES ($1, $2, $3) RETURNING id",
+            2_961,
+            480_000.0,
+            0.015,
+        ),
+        ("BEGIN", 11_950, 4_000.0, 0.005),
+    )
+    return tuple(
+        Statement(
+            phase=phase, id=str(index), text=text, calls=calls, rows=calls * 5, total_ns=calls * mean, mean_ns=mean,
+            stddev_ns=mean / 3, share_ratio=share, maximum_ns=mean * 4, blocks_hit=90_000, blocks_read=120 * index,
+            plan=plan() if index == 0 else None, is_utility=text == "BEGIN",
+            plan_error="permission denied for table products" if index == 1 else None,
+        )
+        for index, (text, calls, mean, share) in enumerate(texts)
+    )  # fmt: skip
+
+
+def machine_seconds(seconds: int) -> tuple[tuple[HostSecond, ...], tuple[ProcessSecond, ...]]:
+    """The machine and three processes, second by second."""
+    host = tuple(
+        HostSecond(
+            at_s=BEGUN_S + s, cpu_ratio=0.55 + 0.3 * abs(np.sin(s / 9)), iowait_ratio=0.04, steal_ratio=0.0,
+            memory_used_ratio=0.42 + s / 1000, disk_read_bytes=200_000, disk_write_bytes=1_500_000 + 90_000 * (s % 7),
+            network_sent_bytes=4_000_000, network_received_bytes=4_100_000,
+        )
+        for s in range(seconds)
+    )  # fmt: skip
+    processes = tuple(
+        ProcessSecond(at_s=BEGUN_S + s, name=name, cpu_cores=cores + 0.1 * (s % 3), resident_bytes=90_000_000,
+                      open_files=41, threads=8)
+        for s in range(seconds)
+        for name, cores in (("postgres", 0.9), ("app", 0.5), ("generator", 0.2))
+    )  # fmt: skip
+    return host, processes
+
+
+def monitoring() -> Monitoring:
+    """Metrics that move, and one alert that asks for a metric nobody exposes."""
+    return Monitoring(
+        metrics_url="http://127.0.0.1:8000/metrics", metrics_error=None, metric_families=41,
+        request_metric="http_requests_total", request_metric_moved_by=12_000, requests_sent=12_000,
+        alerts=("HighLatency", "HighErrorRate"), alerts_loaded=False, alerts_error=None,
+        unknown_metrics=("http_request_duration_seconds_bucket",),
+    )  # fmt: skip
+
+
+def full(
+    *, middle_ms: float = 38.0, fails: bool = True, slow_from: int = 40, run: str = "20260921T130640Z-shop"
+) -> Evidence:
+    """Everything there is, one phase."""
+    phase, seconds = ordinary(), 60
+    host, processes = machine_seconds(seconds + 6)
+    scenario = Scenario(
+        name="shop", file=None, parameters=(), default_phase=phase,
+        routes=tuple(Route(name=name, method=name.split()[0], path=name.split()[1]) for name in ROUTES),
+    )  # fmt: skip
+    return Evidence(
+        folder=Path(".headway/runs") / run, id=run, started_at="2026-09-21T13:06:40+00:00",
+        finished_at="2026-09-21T13:07:52+00:00", interrupted=False, headway_version="0.1.0",
+        versions={"PostgreSQL": "18.6", "Valkey": "9.1.0", "Python": "3.11.2"},
+        machine=Machine(cpu_model="Example CPU 2.0 GHz", cores=2, memory_bytes=4 * 2**30, kernel="Linux 6.1"),
+        target_url="http://127.0.0.1:8000", scenario=scenario, routes=ROUTES,
+        phases=(hits(phase, seconds=seconds, middle_ms=middle_ms, slow_from=slow_from, fails=fails),),
+        sources={name: SourceState(name=name, presence=Presence.PRESENT, detail="read") for name in SOURCES},
+        statements=statements(phase.name),
+        tables=(
+            Table(phase=phase.name, name="posts", rows=1_000_000, size_bytes=212_000_000, indexes=1,
+                  sequential_scans=2_960, sequential_rows=2_960_000_000, index_scans=0),
+            Table(phase=phase.name, name="users", rows=200_000, size_bytes=18_000_000, indexes=1,
+                  sequential_scans=0, sequential_rows=0, index_scans=5_980),
+        ),
+        databases=(
+            Database(phase=phase.name, commits=11_950, rollbacks=12, blocks_hit=410_000, blocks_read=6_400,
+                     temp_bytes=0, deadlocks=0, sessions=11_900, connections=38, max_connections=100, statements_reset=False),
+        ),
+        caches=(
+            CacheUse(phase=phase.name, hits=7_300, misses=2_900, evicted=0, expired=31, commands=14_000,
+                     used_memory_bytes=7_100_000, maxmemory_bytes=0, restarted=False,
+                     per_second=tuple((s, 80 + s, 60 - s // 2) for s in range(seconds))),
+        ),
+        edges=(
+            EdgeUse(phase=phase.name, by_status={"HIT": 3_100, "MISS": 900, "-": 8_000},
+                    per_second=tuple((s, 50, 15) for s in range(seconds))),
+        ),
+        host=host, processes=processes, monitoring=monitoring(),
+    )  # fmt: skip
+
+
+def bare() -> Evidence:
+    """Only the load ran: every other source is absent, and nobody was answered."""
+    whole = full(fails=False)
+    nothing = LatencyCells(**dict.fromkeys(("second", "route", "bucket", "count"), np.zeros(0, dtype=np.int64)))
+    zeros = np.zeros(60, dtype=np.int64)
+    silent = replace(
+        whole.phases[0], planned=zeros, sent=zeros, good=zeros, response=nothing, service=nothing,
+        failures=failed_cells(), statuses={}, finished=False,
+        health=GeneratorHealth(
+            lateness_p50_ns=None, lateness_p99_ns=None, lateness_max_ns=None, loop_lag_p99_ns=None,
+            loop_lag_max_ns=None, cpu_ratio=None, workers=1, connections_peak=0, backlog_peak=0, workers_lost=1,
+        ),
+    )  # fmt: skip
+    sources = {
+        name: SourceState(
+            name=name, presence=Presence.ABSENT, detail=f"no address of {name} was given", next_act=f"name {name}"
+        )
+        for name in SOURCES[1:]
+    }
+    sources["cache"] = SourceState(name="cache", presence=Presence.FAILED, detail="connection refused on port 6379")
+    return replace(
+        whole, phases=(silent,), sources=sources, statements=(), tables=(), databases=(), caches=(), edges=(), host=(),
+        processes=(), monitoring=None, interrupted=True, finished_at=None, target_url="http://shop.example",
+    )  # fmt: skip
+
+
+def latency_clause(limit_ms: float = 100.0) -> Clause:
+    """P95 of the whole API."""
+    return Clause(
+        subject=Subject.LATENCY, side=Side.CLIENT, statistic=Statistic(quantile=0.95), comparison=Comparison.LT,
+        limit=limit_ms * 1e6,
+    )  # fmt: skip
+
+
+def judgement(state: State, criterion: str = "AC-US1-01", **fields: object) -> Judgement:
+    """A latency judgement, changed by `fields`."""
+    made = Judgement(
+        criterion=criterion, text="API response time <100ms (P95)", priority="P1", clause=latency_clause(), state=state,
+        reason="the whole interval lies above the limit" if state is State.BROKEN else "as the interval says",
+        measured=212e6, low=198e6, high=231e6, samples=11_994, source="load, from the intended send time",
+        phase="ordinary", load="200 req/s, Poisson arrivals", file=Path("spec.md"), line=12,
+        explanation=EXPLANATION if state is State.BROKEN else None,
+    )  # fmt: skip
+    return replace(made, **fields)  # type: ignore[arg-type]  # the caller names fields of Judgement
+
+
+def verdict(*judgements: Judgement, state: State | None = None, **fields: object) -> Verdict:
+    """The verdict over `judgements`; by default one of each state."""
+    hit_rate = Clause(subject=Subject.HIT_RATE, side=Side.CACHE, comparison=Comparison.GT, limit=0.8)
+    indexed = Clause(subject=Subject.INDEXED, side=Side.DATABASE)
+    chosen = judgements or (
+        judgement(State.BROKEN),
+        judgement(State.INCONCLUSIVE, "AC-US1-03", text="Cache hit rate >80%", clause=hit_rate, measured=0.7998,
+                  low=0.78, high=0.82, requests_to_settle=4_200, samples=10_200, source="Valkey INFO",
+                  reason="the interval lies on both sides of the limit", line=14),
+        judgement(State.KEPT, "AC-US1-08", text="APM monitoring enabled", measured=None, low=None, high=None,
+                  samples=None, clause=Clause(subject=Subject.MONITORING, side=Side.CLIENT), source="metrics", load=""),
+        judgement(State.BROKEN, "AC-US1-07", text="Database queries indexed", measured=None, low=None, high=None,
+                  samples=5, clause=indexed, source="plans", reason="1 statement reads a table sequentially"),
+        judgement(State.INVALID, "AC-US1-04", text="Handle 10K requests/sec", measured=None, low=None, high=None,
+                  samples=None, clause=None, reason="the generator could not make 10,000 req/s", explanation=None),
+    )  # fmt: skip
+    whole = state or State.BROKEN
+    codes = {State.KEPT: 0, State.BROKEN: 3, State.INCONCLUSIVE: 4, State.INVALID: 5}
+    made = Verdict(
+        promise_id="0050-performance-optimization", promise_title="Performance optimization",
+        run_id="20260921T130640Z-shop", state=whole, exit_code=ExitCode(codes[whole]), judgements=chosen,
+        invalid_phases={}, notes=("“P95 < 100 ms” was read as the whole API, client side",),
+    )  # fmt: skip
+    return replace(made, **fields)  # type: ignore[arg-type]  # the caller names fields of Verdict
+
+
+def findings() -> tuple[Finding, ...]:
+    """The slow statement, and one that explains nothing promised."""
+    return (
+        Finding(rule="sequential-scan", phase="ordinary", line=EXPLANATION, explains=(Subject.LATENCY,),
+                share_ratio=0.71, share_of="database time", fingerprint="a1", details=("2,960 calls, mean 52 ms",)),
+        Finding(rule="connections", phase="ordinary", line="11,900 connections were opened for 12,000 requests",
+                explains=(), share_ratio=0.99, share_of="requests", fingerprint="b2"),
+    )  # fmt: skip
