@@ -31,7 +31,7 @@ parser.add_argument("--scale", type=float, required=True)
 given = parser.parse_args()
 print("loading", given.scale, file=sys.stderr)
 with psycopg.connect(given.database_url) as connection:
-    for table in ("users", "posts", "products", "orders"):
+    for table in ("users", "posts", "products", "orders", "shop_load"):
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (id int)")
 time.sleep(float(pathlib.Path(__file__).with_name("load_s").read_text()))
 """

@@ -86,7 +86,7 @@ def test_a_killed_parent_leaves_nothing_that_is_lost(
     assert len(lost) >= 2, "PostgreSQL and the one that was killed with its parent"
     Lab(used_state).down()
     assert left(used_state) == []
-    assert not any(process.runs(each) for each in lost)
+    assert not any(process.runs(identity) for _, identity in lost)
 
 
 def test_up_after_a_killed_parent_goes_on(used_state: Path, make_shop: Callable[..., Path]) -> None:
@@ -157,7 +157,7 @@ def test_a_dead_service_is_started_again(used_state: Path, make_shop: Callable[.
     lab = Lab(used_state)
     first = lab.up(1, 0.01, shop_dir=shop)
     dead = psutil.Process(dict(first.processes)["app-1"])
-    dead.kill()
+    dead.kill()  # its worker lives on, and holds the port
     dead.wait(10)
     with pytest.raises(LabFailed, match=r"app-1 of the lab .* ended"):
         sources(lab.status())
@@ -226,7 +226,7 @@ def test_small_disk(used_state: Path, monkeypatch: pytest.MonkeyPatch, make_shop
     """A disk too small for what is asked is said before anything is written into it, with both numbers."""
     monkeypatch.setattr(room, "SCALE_MB", 1e12)
     with pytest.raises(LabFailed, match=r"data at scale 1 needs about 10+ MB in .*, and \d+ MB are free"):
-        Lab(used_state).up(1, shop_dir=make_shop())
+        Lab(used_state).up(1, 1, shop_dir=make_shop())
 
 
 def test_damaged_memory(lab_state: Path, make_shop: Callable[..., Path]) -> None:

@@ -29,6 +29,11 @@ STOPS: dict[str, Callable[[Identity], None]] = {
 _TRIES = 3
 
 
+def stop(name: str, identity: Identity) -> None:
+    """Stop a service, or one of the shop's tools, as its kind is stopped."""
+    STOPS.get(kind(name), shop.stop)(identity)
+
+
 def kind(name: str) -> str:
     """`app-2` is an `app`."""
     return name.partition("-")[0]
@@ -129,7 +134,7 @@ class Convergence:
             return
         if process.runs(started.identity):
             self.say(f"stopping {name}")
-            STOPS[kind(name)](started.identity)
+            stop(name, started.identity)
         self.remember(self.memory.without_service(name))
 
     def drop_all_but(self, names: frozenset[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from headway.errors import BadInput, LabFailed
-from headway.lab import process, room, stages, state
+from headway.lab import converge, process, room, stages, state
 from headway.lab.converge import Convergence
 from headway.lab.shop import shop_folder
 from headway.lab.state import Memory
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from headway.lab.room import Folders
     from headway.lab.status import LabStatus
+
+_SWEEPS = 5  # what the first leaves is what a parent that ended left behind
 
 
 def to_stderr(text: str) -> None:
@@ -180,10 +182,12 @@ class Lab:
             if process.runs(started.identity):
                 family = psutil.Process(started.identity.pid).children(recursive=True)
                 known |= {started.identity.pid, *(each.pid for each in family)}
-        left = [each for each in process.strays(self._state / room.LOGS) if each.pid not in known]
-        pids = {each.pid for each in left}
-        for each in left:
-            if process.parent(each) in pids:
-                continue  # its parent ends it
-            self._say(f"stopping process {each.pid}, left by an earlier command")
-            process.stop(each, *process.ANY)
+        for _ in range(_SWEEPS):
+            left = [each for each in process.strays(self._state / room.LOGS) if each[1].pid not in known]
+            pids = {identity.pid for _, identity in left}
+            roots = [each for each in left if process.parent(each[1]) not in pids]  # the others end with their parent
+            if not roots:
+                return
+            for name, identity in roots:
+                self._say(f"stopping process {identity.pid} of {name}, left by an earlier command")
+                converge.stop(name, identity)

@@ -26,8 +26,6 @@ scheduled first and its own lateness stays out of the service's latency."""
 
 UNPRIVILEGED = "nobody"
 
-ANY = ((signal.SIGINT, 8.0), (signal.SIGTERM, 5.0))
-"""How to stop a process of unknown kind: on SIGINT each of the lab's servers and tools ends cleanly and soon."""
 
 _started: dict[int, subprocess.Popen[bytes]] = {}  # children of this very process, to be reaped when they end
 
@@ -231,22 +229,27 @@ def stop(identity: Identity, *ladder: tuple[signal.Signals, float]) -> None:
         )
 
 
-def strays(logs: Path) -> Iterator[Identity]:
+def strays(logs: Path) -> Iterator[tuple[str, Identity]]:
     """
-    Processes whose output goes to a file under `logs`: a lab's own, whoever remembers them.
+    Processes whose output goes to a file under `logs`, with that file's stem: a lab's own, whoever remembers them.
 
     A parent killed between starting a server and writing down its number leaves such a process. Linux only; elsewhere
     nothing is found.
     """
     prefix = f"{logs}/"
+    found: dict[int, tuple[str, Identity]] = {}
     for entry in Path("/proc").glob("[0-9]*/fd/[12]"):
         try:
-            if str(entry.readlink()).startswith(prefix):
-                identity = identify(int(entry.parts[2]))
-                if identity is not None and identity.pid != os.getpid():
-                    yield identity
+            target = str(entry.readlink())
         except OSError:
             continue  # another user's, or gone since
+        pid = int(entry.parts[2])
+        if target.startswith(prefix) and pid != os.getpid():
+            identity = identify(pid)
+            if identity is not None:
+                # A removed file is shown as "/path/name.log (deleted)".
+                found[pid] = target.removeprefix(prefix).partition(".")[0], identity
+    return iter(found.values())
 
 
 def parent(identity: Identity) -> int | None:

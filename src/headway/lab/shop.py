@@ -59,7 +59,7 @@ def start(
     # fmt: off
     argv = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST, "--port", str(port),
             "--workers", "1", "--no-access-log", "--no-ws", "--backlog", "4096", "--backpressure", "4096",
-            "--workers-kill-timeout", "5", "shop.app:app"]
+            "--workers-kill-timeout", "3", "shop.app:app"]
     # fmt: on
     return process.spawn(argv, cwd=folder, log=log, account=account, env={**_python(folder, room), **settings})
 
