@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import resource
 import signal
 import socket
 import subprocess
@@ -204,22 +203,33 @@ def test_read_only_folder(lab_state: Path, make_shop: Callable[..., Path]) -> No
     assert not lab_state.exists()
 
 
-@pytest.mark.parametrize("limit_bytes", [0, 4096])
-def test_full_folder(lab_state: Path, make_shop: Callable[..., Path], limit_bytes: int) -> None:
-    """A folder that takes no more bytes: one error that names it or the log, and nothing is left running."""
+def without_space(limit_bytes: int, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line, where no file may grow past so many bytes."""
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}));"
         "from headway.cli.main import main; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "lab", "up", "--stage", "1", "--state", lab_state, "--shop", make_shop()],
-        capture_output=True, text=True, check=False, cwd="/",
-    )  # fmt: skip
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd="/")
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 4096])
+def test_full_folder(lab_state: Path, make_shop: Callable[..., Path], limit_bytes: int) -> None:
+    """A folder that takes no more bytes: one error that names it or the log, and nothing is left running."""
+    done = without_space(limit_bytes, "lab", "up", "--stage", "1", "--state", lab_state, "--shop", make_shop())
     assert done.returncode == 1
     assert str(lab_state) in done.stderr
     assert "Traceback" not in done.stderr
     assert left(lab_state) == []
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_down_needs_no_space(used_state: Path, make_shop: Callable[..., Path]) -> None:
+    """`down` ends everything although it cannot write that it did; `up` then sees that all has ended."""
+    lab = Lab(used_state)
+    lab.up(1, 0.01, shop_dir=make_shop())
+    done = without_space(0, "lab", "down", "--state", used_state)
+    assert done.returncode == 0, done.stderr
+    assert left(used_state) == []
+    assert not lab.status().running
 
 
 def test_small_disk(used_state: Path, monkeypatch: pytest.MonkeyPatch, make_shop: Callable[..., Path]) -> None:

@@ -70,18 +70,32 @@ class Convergence:
         folders: where things are.
         memory: what is known; `memory` is what is known now.
         say: gets progress.
+        must_write: raise when a change cannot be written down. `down` goes on without: a full disk is no reason to
+            leave servers running, and a process that has ended is recognised as such.
     """
 
-    def __init__(self, folders: Folders, memory: Memory, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folders: Folders, memory: Memory, say: Callable[[str], None], *, must_write: bool = True
+    ) -> None:
         self.folders = folders
+        self.must_write = must_write
         self.memory = memory
         self.say = say
         self.changed: set[str] = set()
 
     def remember(self, memory: Memory) -> None:
-        """Write down what is known now."""
-        write(self.folders.state, memory)
+        """
+        Write down what is known now.
+
+        Raises:
+            LabFailed: the state folder is read-only or full, and it `must_write`.
+        """
         self.memory = memory
+        try:
+            write(self.folders.state, memory)
+        except LabFailed:
+            if self.must_write:
+                raise
 
     def port_for(self, name: str) -> int:
         """The port a service has, had, or will get; kept over restarts unless somebody else took it."""

@@ -168,7 +168,7 @@ class Lab:
 
     def _stop(self, memory: Memory) -> Memory:
         folders = room.Folders(state=self._state, logs=self._state / room.LOGS, room=memory.room)
-        work = Convergence(folders, memory, self._say)
+        work = Convergence(folders, memory, self._say, must_write=False)
         work.drop_all_but(frozenset())
         shutil.rmtree(memory.room / "replica", ignore_errors=True)
         gone_with_the_room = memory.room != self._state
