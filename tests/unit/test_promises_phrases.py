@@ -252,6 +252,7 @@ NOT_UNDERSTOOD = (  # text, what the reason names
     ("GET /users database queries < 50 ms", "API and of the database"),
     ("GET /users P95 < 100 ms and error rate < 1%", "unclear"),
     ("Database queries indexed and P95 < 50 ms", "unclear"),
+    ("At 500 rps handle 2K req/s with P95 < 100 ms", "one load to hold under"),
     ("GET /users handles 500 rps with P95 < 100 ms", "one route"),
     ("cache miss rate < 20%", "misses"),
     ("success rate > 99%", "success"),

@@ -62,7 +62,7 @@ def read(text: str) -> Reading:
     except Refused as refused:
         from headway.promises.instead import nearest
 
-        why, instead = refused.why, refused.instead or nearest(plain)
+        why, instead = refused.why, nearest(plain, refused.instead)
         return Reading(priority=priority, not_understood=why, instead=instead)
 
 

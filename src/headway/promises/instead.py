@@ -72,8 +72,11 @@ def strange_parts(plain: str) -> list[str]:
     return [plain[words[run[0]][0] : words[run[-1]][1]].strip(",;") for run in runs]
 
 
-def nearest(plain: str) -> str:
-    """A sentence that is understood, as near to this one as can be found."""
+def nearest(plain: str, proposed: str | None = None) -> str:
+    """A sentence that is understood, as near to this one as can be found; `proposed` when that is one."""
+    for candidate in () if proposed is None else (proposed,):
+        if _said(candidate, once=True):
+            return candidate
     for candidate in _candidates(plain):
         said = _said(candidate)
         if said is not None:
@@ -97,7 +100,8 @@ def _candidates(plain: str) -> list[str]:
     return [*with_unit, *bound, positive, point, requests, known]
 
 
-def _said(candidate: str) -> str | None:
+def _said(candidate: str, *, once: bool = False) -> str | None:
+    """The candidate as Headway would say it; None when it is not understood, nor what would be said instead of it."""
     from lark.exceptions import UnexpectedInput
 
     from headway.promises.criterion import grammar
@@ -108,7 +112,7 @@ def _said(candidate: str) -> str | None:
     except UnexpectedInput:
         return None
     except Refused as refused:
-        return refused.instead
+        return None if once or refused.instead is None else _said(refused.instead, once=True)
 
 
 def _strange_words(plain: str, words: list[tuple[int, int]]) -> set[int]:
@@ -134,7 +138,10 @@ def _strange_words(plain: str, words: list[tuple[int, int]]) -> set[int]:
 def _is_harmless(plain: str, words: list[tuple[int, int]]) -> bool:
     from headway.promises.criterion import grammar
 
-    return all(not list(grammar().lex(plain[start:end])) for start, end in words)
+    try:
+        return all(not list(grammar().lex(plain[start:end])) for start, end in words)
+    except UnexpectedCharacters:  # half of a quantity of two words
+        return False
 
 
 def _are(parts: list[str]) -> str:

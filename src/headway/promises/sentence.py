@@ -48,6 +48,8 @@ def _joined(read: list[Clause], bare: list[bool], load: float | None) -> tuple[C
     loads = [clause.at_rate_per_s if clause.subject in UNDER_LOAD else _promised_rate(clause) for clause in whole]
     if load is not None and not any(clause.subject in UNDER_LOAD for clause in whole):
         raise Refused("nothing in it depends on the load it names", clause_text(whole[0]))
+    if load is not None and any(clause.subject is Subject.THROUGHPUT for clause in whole):
+        raise Refused("it names one load to hold under and another one to handle; write one criterion for each")
     if any(_is_of_one_route(clause) for clause in whole) and None in _loads_needed(whole) and load is None:
         raise Refused("it names the load on one route, and the load on the whole API stays open", None)
     said = []
