@@ -117,7 +117,7 @@ def wanted(statements: list[Statement]) -> list[Statement]:
 
 
 def _why_not(exc: psycopg.Error, session: Session) -> str:
-    reason = exc.diag.message_primary or in_words(exc).partition("LINE 1:")[0].strip()
+    reason = exc.diag.message_primary or in_words(exc).partition("LINE 1:")[0].removeprefix("ERROR:").strip()
     match exc:
         case psycopg.errors.InsufficientPrivilege():
             return f"{reason}; the role of {session.place} needs the same rights on the table as the statement"

@@ -156,6 +156,7 @@ class Session:
         keywords: dict[str, Any] = {
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": 10_000,
+            "client_encoding": "UTF8",
             **given,
             "application_name": "headway",
             "options": f"{given.get('options') or ''} {OPTIONS}".strip(),
