@@ -69,39 +69,40 @@ def left(state: Path) -> list[str]:
     return mine + [str(each) for each in process.strays(state / room.LOGS)]
 
 
-@pytest.mark.parametrize(
-    ("slow", "log", "says"), [("load_s", "data.log", "loading"), ("start_s", "app-1.log", "Starting granian")]
-)
-def test_a_killed_parent_leaves_nothing_that_is_lost(
-    used_state: Path, make_shop: Callable[..., Path], slow: str, log: str, says: str
-) -> None:
-    """`up` killed with SIGKILL while it loads, or with an app server not yet written down: `down` finds all of it."""
-    shop = make_shop(**{slow: 60})
-    parent = headway("lab", "up", "--stage", "1", "--scale", "0.01", "--state", used_state, "--shop", shop)
-    until(used_state / "logs" / log, says)
+def killed_up(state: Path, shop: Path, log: str, says: str) -> list[process.Identity]:
+    """`up`, killed with SIGKILL when `log` says something; the processes it left behind."""
+    (state / "logs" / log).unlink(missing_ok=True)
+    parent = headway("lab", "up", "--stage", "1", "--scale", "0.01", "--state", state, "--shop", shop)
+    until(state / "logs" / log, says)
     parent.kill()
     parent.communicate()
-    lost = list(process.strays(used_state / room.LOGS))
-    assert len(lost) >= 2, "PostgreSQL and the one that was killed with its parent"
-    Lab(used_state).down()
-    assert left(used_state) == []
-    assert not any(process.runs(identity) for _, identity in lost)
+    return [identity for _, identity in process.strays(state / room.LOGS)]
 
 
-def test_up_after_a_killed_parent_goes_on(used_state: Path, make_shop: Callable[..., Path]) -> None:
-    """The `up` after a killed one keeps the server that stands and ends the loader that lost its parent."""
+def test_a_killed_parent_loses_nothing(used_state: Path, make_shop: Callable[..., Path]) -> None:
+    """
+    `up` killed while it loads: the next keeps the server that stands and ends the loader. Killed with an app server
+    that is not yet written down: `down` finds that as well.
+    """
     shop = make_shop(load_s=60)
-    parent = headway("lab", "up", "--stage", "1", "--scale", "0.01", "--state", used_state, "--shop", shop)
-    until(used_state / "logs/data.log", "loading")
-    parent.kill()
-    parent.communicate()
+    lost = killed_up(used_state, shop, "data.log", "loading")
+    assert len(lost) >= 2, "PostgreSQL and the loader"
     (shop / "shop/load_s").write_text("0")
-    said: list[str] = []
     before = json.loads((used_state / "lab.json").read_text())["services"]["postgres"]["identity"]["pid"]
-    status = Lab(used_state, say=said.append).up(shop_dir=shop)
-    assert dict(status.processes)["postgres"] == before
-    assert any("left by an earlier command" in line for line in said)
+    said: list[str] = []
+    lab = Lab(used_state, say=said.append)
+    status = lab.up(shop_dir=shop)
     assert status.running
+    assert dict(status.processes)["postgres"] == before
+    assert any("of data, left by an earlier command" in line for line in said)
+
+    (shop / "shop/start_s").write_text("60")
+    lab.down()
+    lost = killed_up(used_state, shop, "app-1.log", "Starting granian")
+    assert "app-1" not in json.loads((used_state / "lab.json").read_text())["services"]
+    lab.down()
+    assert left(used_state) == []
+    assert not any(process.runs(identity) for identity in lost)
 
 
 def test_ctrl_c(used_state: Path, make_shop: Callable[..., Path]) -> None:
@@ -144,7 +145,6 @@ def test_stale_numbers_and_taken_port(used_state: Path, make_shop: Callable[...,
         assert second.running
         assert second.database_url != first.database_url
         assert any("is taken by another program" in line for line in said)
-    assert lab.up(shop_dir=shop).processes == second.processes
     lab.down()
     assert psutil.pid_exists(sleeper)
     assert left(used_state) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import socket
@@ -12,7 +13,9 @@ from urllib.parse import quote, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from headway.cli.lab import app
 from headway.errors import BadInput, LabFailed
 from headway.lab import Lab, edge, ports, process, shop, stages, state, wanted
 from headway.lab.process import Identity
@@ -152,3 +155,26 @@ def test_logs_of_nothing(tmp_path: Path) -> None:
     assert Lab(tmp_path).logs() == {}
     with pytest.raises(BadInput, match="no log 'app-9'"):
         Lab(tmp_path).logs("app-9")
+
+
+def test_the_command_line_of_a_lab_that_never_was(tmp_path: Path) -> None:
+    """Status, logs and down of a folder without a lab answer, in text and JSON, and make no folder."""
+    state_folder = tmp_path / "state"
+    runner = CliRunner()
+    for words in (["status"], ["down"], ["logs"]):
+        done = runner.invoke(app, [*words, "--state", str(state_folder)])
+        assert done.exit_code == 0, done.output
+    target = tmp_path / "status.json"
+    done = runner.invoke(app, ["status", "--state", str(state_folder), "--format", "json", "-o", str(target)])
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    read = json.loads(target.read_text())
+    assert (read["running"], read["services"], read["environment"]) == (False, [], {})
+    assert not state_folder.exists()
+
+
+@pytest.mark.parametrize("command", ["up", "status", "logs", "down"])
+def test_help_ends_with_examples(command: str) -> None:
+    """Each command's help ends with commands that run."""
+    shown = CliRunner().invoke(app, [command, "--help"]).output
+    assert f"headway lab {command}" in shown[shown.index("Examples:") :]

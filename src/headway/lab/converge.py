@@ -134,7 +134,7 @@ class Convergence:
                         port=port,
                         fingerprint=each.fingerprint(port),
                         version=each.version,
-                        account=each.account.name if each.account else "the invoking user",
+                        account=each.account.name if each.account else process.invoking_user(),
                     )
                 )
             )

@@ -66,6 +66,14 @@ def unprivileged() -> Account | None:
     return Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid)
 
 
+def invoking_user() -> str:
+    """The name of the user of this command; the number when it has none, as in some containers."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def own(path: Path, account: Account | None) -> None:
     """Give a file or folder to the account a service runs as."""
     if account is not None:
