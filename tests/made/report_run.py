@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headway.load import histogram
 from headway.model import (
@@ -45,6 +46,8 @@ from headway.model import (
     Verdict,
 )
 
+IntArray = NDArray[np.int64]
+
 BEGUN_S = 1_790_000_000.0
 ROUTES = ("GET /users/{id}", "GET /users-with-posts", "GET /products", "POST /orders")
 SLOW_SQL = (
@@ -64,12 +67,12 @@ def ordinary() -> Phase:
     )
 
 
-def cells(seconds: int, per_second: int, middle_ms: float, spread: float, *, slow_from: int = 10**9) -> LatencyCells:
-    """Log-normal latencies, the same in each second and route; four times as slow from second `slow_from`."""
-    ranks = (np.arange(per_second) + 0.5) / per_second
-    shape = np.log(ranks / (1 - ranks)) / 1.7  # logistic: near enough to a normal quantile
+def cells(good: IntArray, middle_ms: float, spread: float, *, slow_from: int) -> LatencyCells:
+    """Latencies of `good[s]` requests in second s, routes in turn; four times as slow from second `slow_from`."""
     rows = []
-    for second in range(seconds):
+    for second, per_second in enumerate(good.tolist()):
+        ranks = (np.arange(per_second) + 0.5) / per_second
+        shape = np.log(ranks / (1 - ranks)) / 1.7  # logistic: near enough to a normal quantile
         scale = 4.0 if second >= slow_from else 1.0
         wave = 1 + 0.25 * np.sin(second / 4)
         ns = (middle_ms * 1e6 * scale * wave * np.exp(spread * shape)).astype(np.int64)
@@ -101,11 +104,13 @@ def hits(phase: Phase, *, seconds: int, middle_ms: float, slow_from: int = 10**9
     failures = [(s, 3, FailureKind.STATUS, 6) for s in range(seconds // 2, seconds // 2 + 6)] if fails else []
     failures += [(seconds - 4, 1, FailureKind.TIMEOUT, 40)] if fails else []
     flat = np.full(seconds, rate, dtype=np.int64)
-    good = flat - np.bincount([s for s, *_ in failures], [n for *_, n in failures], seconds).astype(np.int64)
+    good = flat.copy()
+    for second, _, _, count in failures:
+        good[second] -= count
     return PhaseHits(
         phase=phase, seconds=seconds, planned=flat, sent=flat.copy(), good=good,
-        response=cells(seconds, rate, middle_ms * 1.3, 0.62, slow_from=slow_from),
-        service=cells(seconds, rate, middle_ms, 0.5, slow_from=slow_from),
+        response=cells(good, middle_ms * 1.3, 0.62, slow_from=slow_from),
+        service=cells(good, middle_ms, 0.5, slow_from=slow_from),
         failures=failed_cells(*failures), statuses={200: int(good.sum()), 503: 36} if fails else {200: int(good.sum())},
         received_bytes=9_400_000, health=healthy(), started_at_s=BEGUN_S + 6, finished=True,
         error_samples=("POST /orders: 503 Service Unavailable: \x1b[31mtoo many clients\x1b[0m",) if fails else (),
@@ -206,7 +211,8 @@ def full(
         ),
         databases=(
             Database(phase=phase.name, commits=11_950, rollbacks=12, blocks_hit=410_000, blocks_read=6_400,
-                     temp_bytes=0, deadlocks=0, sessions=11_900, connections=38, max_connections=100, statements_reset=False),
+                     temp_bytes=0, deadlocks=0, sessions=11_900, connections=38,
+                     max_connections=100, statements_reset=False),
         ),
         caches=(
             CacheUse(phase=phase.name, hits=7_300, misses=2_900, evicted=0, expired=31, commands=14_000,
@@ -301,3 +307,49 @@ def findings() -> tuple[Finding, ...]:
         Finding(rule="connections", phase="ordinary", line="11,900 connections were opened for 12,000 requests",
                 explains=(), share_ratio=0.99, share_of="requests", fingerprint="b2"),
     )  # fmt: skip
+
+
+NASTY = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)> ]]> --> </style> \x1b[31m \x00 \u202e \ud800 | "
+    "`@octocat` #12 "
+    "'\" &lt; {{ 7*7 }} [a](http://evil.example) www.evil.example \n# heading\n<!--"
+)
+
+
+def hostile() -> tuple[Evidence, Verdict, tuple[Finding, ...]]:
+    """The whole run with NASTY in every text that comes from outside."""
+    whole = full()
+    scan = TableScan(table=NASTY, rows=1, filter=NASTY, stops_early=True)
+    node = {"Node Type": NASTY, "Relation Name": NASTY, "Alias": NASTY, "Filter": NASTY, "Sort Key": [NASTY]}
+    drawn = Plan(statement_id="1", json=[{"Plan": node}], scans=(scan,))
+    watched = whole.monitoring
+    evidence = replace(
+        whole, id=NASTY, target_url=f"http://{NASTY}", started_at=NASTY, finished_at=NASTY, headway_version=NASTY,
+        versions={NASTY: NASTY}, folder=Path(NASTY), routes=tuple(f"{NASTY}{i}" for i in range(len(ROUTES))),
+        machine=replace(whole.machine, cpu_model=NASTY, kernel=NASTY), scenario=replace(whole.scenario, name=NASTY),
+        phases=tuple(
+            replace(hits, phase=replace(hits.phase, name=NASTY), error_samples=(NASTY,)) for hits in whole.phases
+        ),
+        sources={NASTY: SourceState(name=NASTY, presence=Presence.FAILED, detail=NASTY, next_act=NASTY)},
+        statements=(
+            replace(whole.statements[0], phase=NASTY, text=NASTY, plan=drawn),
+            replace(whole.statements[1], phase=NASTY, text=NASTY, plan_error=NASTY),
+        ),
+        tables=(replace(whole.tables[0], phase=NASTY, name=NASTY),),
+        databases=tuple(replace(each, phase=NASTY) for each in whole.databases),
+        caches=tuple(replace(each, phase=NASTY) for each in whole.caches),
+        edges=(EdgeUse(phase=NASTY, by_status={NASTY: 1}),),
+        processes=tuple(replace(each, name=NASTY) for each in whole.processes),
+        monitoring=watched and replace(
+            watched, metrics_url=NASTY, request_metric=NASTY, alerts=(NASTY,), unknown_metrics=(NASTY,)
+        ),
+    )  # fmt: skip
+    said = judgement(
+        State.BROKEN, NASTY, text=NASTY, priority=NASTY, reason=NASTY, source=NASTY, load=NASTY, explanation=NASTY,
+        phase=NASTY, file=Path(NASTY),
+    )  # fmt: skip
+    answer = verdict(
+        said, promise_id=NASTY, promise_title=NASTY, run_id=NASTY, invalid_phases={NASTY: NASTY}, notes=(NASTY,)
+    )
+    found = replace(findings()[0], line=NASTY, share_of=NASTY, phase=NASTY, details=(NASTY,))
+    return evidence, answer, (found,)

@@ -100,4 +100,5 @@ def _unwritten(path: Path, error: OSError) -> HeadwayError:
 
 
 def _finalize(value: object) -> object:
-    return visible(value) if type(value) is str else value
+    """Paths, enumerations and numbers print as text too; only what this room marked as HTML passes as it is."""
+    return value if hasattr(value, "__html__") else visible(str(value))

@@ -34,31 +34,25 @@ _SIGNS = {
 # ASCII punctuation but for `,;%?`, a decimal point and a hyphen inside a word.
 _SPECIAL = re.compile(r"(?<!\d)\.|\.(?!\d)|(?<!\w)-|-(?!\w)|[!-$&-+/:<->@\[-`{-~]")
 _LINKING = re.compile(r"(@|#|GH-)(?=\w)", re.IGNORECASE)
-_LEFT_OUT = "\n_Left out for length: {} notes and findings; the JSON output and the HTML report have them._\n"
 
 
 def render(verdict: Verdict, findings: Sequence[Finding], evidence: Evidence) -> str:
     """
     The comment. It begins with a hidden mark (`<!-- headway 0050 -->`) by which a bot finds its earlier one.
 
-    Long runs of notes and findings are cut at GitHub's limit, and the cut is said.
+    What would not fit into a comment is left out, those that are kept first, and the cut is said.
     """
     table = rows(verdict.judgements)
-    head = "\n".join(_head(verdict, evidence, table))
+    parts = [*_head(verdict), *_table(table), *_remarks(table)]
+    parts += ["", f"Run {escaped(verdict.run_id)} against {escaped(evidence.target_url)}", ""]
     details = [f"- {escaped(each)}" for each in verdict.notes]
     details += [f"- {escaped(each.line)} (phase {escaped(each.phase)})" for each in findings]
-    kept, room = [], MOST_CHARACTERS - len(head)
-    for each in details:
-        room -= len(each) + 1
-        if room < 0:
-            break
-        kept.append(each)
-    text = head
     if details:
-        text += f"\n<details><summary>Notes and findings ({len(details)})</summary>\n\n" + "\n".join(kept)
-        text += "\n" + (_LEFT_OUT.format(len(details) - len(kept)) if len(kept) < len(details) else "")
-        text += "\n</details>\n"
-    return text
+        room = MOST_CHARACTERS - sum(len(part) + 1 for part in parts)
+        kept = _fitting(details, room)
+        parts += [f"<details><summary>Notes and findings ({len(details)})</summary>", "", *kept, ""]
+        parts += [*_left_out(len(kept), len(details), "notes and findings"), "</details>", ""]
+    return "\n".join(parts)
 
 
 def escaped(text: str, most: int = MOST_TEXT) -> str:
@@ -67,8 +61,8 @@ def escaped(text: str, most: int = MOST_TEXT) -> str:
     return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", parted)
 
 
-def _head(verdict: Verdict, evidence: Evidence, table: Sequence[Row]) -> list[str]:
-    mark = re.sub(r"[^\w.]", "_", verdict.promise_id)
+def _head(verdict: Verdict) -> list[str]:
+    mark = re.sub(r"[^A-Za-z0-9]+", "-", verdict.promise_id)[:60]
     lines = [
         f"<!-- headway {mark} -->",
         f"### {_SIGNS[verdict.state].replace('**', '')}: {escaped(verdict.promise_title)}",
@@ -76,21 +70,53 @@ def _head(verdict: Verdict, evidence: Evidence, table: Sequence[Row]) -> list[st
         escaped(verdict_line(verdict)),
         "",
     ]
-    lines += [f"⚠️ Phase {escaped(phase)} is invalid: {escaped(why)}\n" for phase, why in verdict.invalid_phases.items()]
-    if table:
-        lines += [
-            "| State | Criterion | Limit | Measured | 95% interval | Samples | Source, load |",
-            "| :-- | :-- | :-- | --: | :-- | --: | :-- |",
-        ]
-        lines += [_line(row) for row in table]
-    else:
-        lines.append("No criterion was judged.")
-    lines.append("")
-    for row in table:
-        remarks = () if row.state is State.KEPT else row.remarks
-        lines += [f"- {escaped(row.criterion)}: {escaped(remark)}" for remark in remarks]
-    lines += ["", f"Run {escaped(verdict.run_id)} against {escaped(evidence.target_url)}", ""]
-    return lines
+    phases = [f"⚠️ Phase {escaped(phase)} is invalid: {escaped(why)}" for phase, why in verdict.invalid_phases.items()]
+    return lines + [part for phase in _fitting(phases, MOST_CHARACTERS // 6) for part in (phase, "")]
+
+
+def _table(table: Sequence[Row]) -> list[str]:
+    if not table:
+        return ["No criterion was judged.", ""]
+    room = MOST_CHARACTERS // 2
+    lines = [_line(row) for row in table]
+    if sum(len(line) + 1 for line in lines) > room:
+        lines = [_line(row) for row in sorted(table, key=lambda row: row.state is State.KEPT)]
+    kept = _fitting(lines, room)
+    return [
+        "| State | Criterion | Limit | Measured | 95% interval | Samples | Source, load |",
+        "| :-- | :-- | :-- | --: | :-- | --: | :-- |",
+        *kept,
+        "",
+        *_left_out(len(kept), len(lines), "criteria"),
+    ]
+
+
+def _remarks(table: Sequence[Row]) -> list[str]:
+    lines = [
+        f"- {escaped(row.criterion)}: {escaped(remark)}"
+        for row in table
+        if row.state is not State.KEPT
+        for remark in row.remarks
+    ]
+    kept = _fitting(lines, MOST_CHARACTERS // 4)
+    return [*kept, "", *_left_out(len(kept), len(lines), "explanations")]
+
+
+def _fitting(lines: Sequence[str], room: int) -> list[str]:
+    """The first lines that together stay within `room` characters, line ends included."""
+    kept = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return kept
+
+
+def _left_out(kept: int, of: int, what: str) -> list[str]:
+    if kept == of:
+        return []
+    return [f"_Left out for length: {of - kept} of {of} {what}; the JSON output and the HTML report have them._", ""]
 
 
 def _line(row: Row) -> str:
