@@ -1,0 +1,96 @@
+"""
+What the load leaves on disk, a line at a time, so that a run that is killed loses a second at most.
+
+HIT_LOG is an HdrHistogram interval log, format 1.3: a line per second, worker, route and measure; its tag is
+`p<phase>.r<route>.<response|service>`. LOAD_LOG is one JSON object a line: "start" and "end" of each phase, and
+"second" with a worker's counters and health.
+
+Source: HdrHistogram, HistogramLogWriter and HistogramEncodingV2.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+
+from headway.conventions import HIT_LOG, LOAD_LOG
+from headway.load.histogram import HIGHEST_NS, LOWEST_NS, SIGNIFICANT_DIGITS, highest_ns, lowest_ns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headway.load.recorder import Second, Sparse
+
+MEASURES = ("response", "service")
+LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
+
+
+class LoadLog:
+    """Both files of one run, open for appending."""
+
+    def __init__(self, folder: Path) -> None:
+        self._began_s = time.time()
+        self._hits = (folder / HIT_LOG).open("a", encoding="ascii")
+        self._load = (folder / LOAD_LOG).open("a", encoding="utf-8")
+        if self._hits.tell() == 0:
+            self._hits.write(
+                f"#[Histogram log format version 1.3]\n#[StartTime: {self._began_s:.3f} (seconds since epoch)]\n"
+            )
+            self._hits.write(f"#[Values: ns; Interval_Max: ms]\n{LEGEND}\n")
+
+    def offset_s(self, at_s: float) -> float:
+        """A moment on the log's own clock."""
+        return at_s - self._began_s
+
+    def event(self, kind: str, phase: int, **facts: object) -> None:
+        """A line about a phase as a whole."""
+        self._load.write(json.dumps({"kind": kind, "phase": phase, **facts}) + "\n")
+        self._load.flush()
+
+    def second(self, phase: int, worker: int, started_at_s: float, second: Second) -> None:
+        """One worker's second."""
+        for measure in MEASURES:
+            for route, cells in getattr(second, measure).items():
+                at_s = self.offset_s(started_at_s) + second.second
+                self._hits.write(f"Tag=p{phase}.r{route}.{measure},{at_s:.3f},1.000,{encoded(cells)}\n")
+        self._hits.flush()
+        facts = {name: value for name, value in asdict(second).items() if name not in MEASURES}
+        self.event("second", phase, worker=worker, **facts)
+
+    def close(self) -> None:
+        """No more lines."""
+        self._hits.close()
+        self._load.close()
+
+
+def encoded(cells: Sparse) -> str:
+    """`max in ms,compressed histogram` as the interval log has them."""
+    buckets, counts = (np.array(each, dtype=np.int64) for each in cells)
+    histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
+    for index, count in zip(buckets.tolist(), counts.tolist(), strict=True):
+        histogram.counts[index] = count
+    histogram.total_count = int(counts.sum())
+    histogram.min_value = max(1, int(lowest_ns(buckets[:1])[0]))
+    histogram.max_value = int(highest_ns(buckets[-1:])[0])
+    return f"{histogram.max_value / 1e6:.3f},{histogram.encode().decode('ascii')}"
+
+
+def decoded(text: str) -> Sparse:
+    """
+    The filled buckets of a compressed histogram.
+
+    Raises:
+        Exception: of several kinds, when the text is damaged; the caller names the line.
+    """
+    histogram = HdrHistogram.decode(text)
+    counts = np.ctypeslib.as_array(
+        ctypes.cast(histogram.counts, ctypes.POINTER(ctypes.c_int64)), (histogram.counts_len,)
+    )
+    filled = np.flatnonzero(counts)
+    return filled.tolist(), counts[filled].tolist()

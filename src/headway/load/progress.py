@@ -1,0 +1,68 @@
+"""The workers' seconds, added up for a live view."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headway.load.histogram import BUCKETS, quantile_ns
+from headway.model import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from headway.load.recorder import Second, Sparse
+    from headway.model import Phase
+
+
+class Gathering:
+    """Waits until every worker has told a second, then tells it once."""
+
+    def __init__(self, phase: Phase, workers: int, on_second: Callable[[Progress], None]) -> None:
+        self._phase = phase
+        self._workers = workers
+        self._on_second = on_second
+        self._seconds: dict[int, list[Second]] = defaultdict(list)
+        self._failed = 0
+
+    def second(self, second: Second) -> None:
+        """One worker's second."""
+        told = self._seconds[second.second]
+        told.append(second)
+        if len(told) == self._workers:
+            self._on_second(self._whole(self._seconds.pop(second.second)))
+
+    def _whole(self, told: list[Second]) -> Progress:
+        failed = sum(n for each in told for _, _, n in each.failures)
+        self._failed += failed
+        response = added(cells for each in told for cells in each.response.values())
+        service = added(cells for each in told for cells in each.service.values())
+        some = bool(response.any())
+        return Progress(
+            phase=self._phase,
+            warming_up=told[0].second < 0,
+            elapsed_s=self._phase.warmup_s + told[0].second + 1,
+            planned_per_s=sum(each.planned for each in told),
+            sent_per_s=sum(each.sent for each in told),
+            good_per_s=sum(each.good for each in told),
+            failed=failed,
+            failed_total=self._failed,
+            response_p50_ns=quantile_ns(response, 0.50) if some else None,
+            response_p95_ns=quantile_ns(response, 0.95) if some else None,
+            response_p99_ns=quantile_ns(response, 0.99) if some else None,
+            service_p95_ns=quantile_ns(service, 0.95) if some else None,
+            connections=sum(each.connections for each in told),
+            backlog=sum(each.backlog for each in told),
+        )
+
+
+def added(cells: Iterable[Sparse]) -> NDArray[np.int64]:
+    """(BUCKETS,) sums."""
+    counts = np.zeros(BUCKETS, dtype=np.int64)
+    for buckets, numbers in cells:
+        counts[buckets] += numbers
+    return counts

@@ -1,0 +1,139 @@
+"""
+What one worker counts: constant memory however many requests there are.
+
+The hot path appends numbers to one flat array; `flush` folds it into sparse histograms once a second.
+"""
+
+from __future__ import annotations
+
+import resource
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headway.load.histogram import BUCKETS, bucket_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from headway.model import FailureKind
+
+Sparse = tuple[list[int], list[int]]
+"""Buckets and their counts, of the same length."""
+FULL = 3 << 16
+"""Numbers held before a fold: 1.5 MiB."""
+ERROR_SAMPLES = 5
+
+
+@dataclass(kw_only=True)
+class Second:
+    """One worker's second, as it goes to the parent and, in this form, into the load log."""
+
+    second: int  # whole seconds since the warm-up ended; below 0 in the warm-up
+    planned: int
+    sent: int
+    good: int
+    statuses: dict[int, int]
+    failures: list[tuple[int, str, int]]  # route, kind, requests
+    received_bytes: int
+    response: dict[int, Sparse] = field(default_factory=dict)  # by route
+    service: dict[int, Sparse] = field(default_factory=dict)
+    lateness: Sparse = ((), ())  # type: ignore[assignment]  # an empty pair
+    loop_lag: Sparse = ((), ())  # type: ignore[assignment]
+    cpu_ratio: float = 0.0
+    connections: int = 0
+    backlog: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def sparse(counts: NDArray[np.int64]) -> Sparse:
+    """The filled buckets of a histogram."""
+    filled = np.flatnonzero(counts)
+    return filled.tolist(), counts[filled].tolist()
+
+
+class Recorder:
+    """Counters of one worker, since the last flush."""
+
+    def __init__(self, routes: int) -> None:
+        self._routes = routes
+        self.hits = array("q")  # route, response ns, service ns, ...: good answers
+        self.lates = array("q")  # ns, of every request sent
+        self.lags = array("q")
+        self._folded = np.zeros((2, routes, BUCKETS), dtype=np.int64)
+        self._lateness = np.zeros(BUCKETS, dtype=np.int64)
+        self.planned = 0
+        self.sent = 0
+        self.received_bytes = 0
+        self.statuses: Counter[int] = Counter()
+        self.failures: Counter[tuple[int, str]] = Counter()
+        self._errors: dict[str, None] = {}
+        self._reported: set[str] = set()
+        self._cpu_s = cpu_s()
+        self._since_ns = 0
+
+    def failed(self, route: int, kind: FailureKind, message: str = "") -> None:
+        """One request got no good answer."""
+        self.failures[route, kind.value] += 1
+        text = f"{kind.value}: {message}" if message else kind.value
+        if len(self._reported) < ERROR_SAMPLES and text not in self._reported:
+            self._reported.add(text)
+            self._errors[text] = None
+
+    def fold(self) -> None:
+        """Empty the flat arrays into the histograms."""
+        if self.hits:
+            table = np.array(self.hits, dtype=np.int64).reshape(-1, 3)
+            for measure in range(2):
+                np.add.at(self._folded[measure], (table[:, 0], bucket_of(table[:, measure + 1])), 1)
+            del self.hits[:]
+        if self.lates:
+            self._lateness += np.bincount(bucket_of(np.array(self.lates, dtype=np.int64)), minlength=BUCKETS)
+            del self.lates[:]
+
+    def flush(self, second: int, now_ns: int, *, connections: int, backlog: int) -> Second:
+        """Everything since the last flush; starts over."""
+        self.fold()
+        response, service = self._folded
+        lags = np.bincount(bucket_of(np.array(self.lags, dtype=np.int64)), minlength=BUCKETS)
+        used_s, elapsed_s = cpu_s() - self._cpu_s, (now_ns - self._since_ns) / 1e9
+        found = Second(
+            second=second,
+            planned=self.planned,
+            sent=self.sent,
+            good=int(response.sum()),
+            statuses=dict(self.statuses),
+            failures=[(route, kind, n) for (route, kind), n in self.failures.items()],
+            received_bytes=self.received_bytes,
+            response={route: sparse(counts) for route, counts in enumerate(response) if counts.any()},
+            service={route: sparse(counts) for route, counts in enumerate(service) if counts.any()},
+            lateness=sparse(self._lateness),
+            loop_lag=sparse(lags),
+            cpu_ratio=used_s / elapsed_s if self._since_ns else 0.0,
+            connections=connections,
+            backlog=backlog,
+            errors=list(self._errors),
+        )
+        self.start(now_ns)
+        return found
+
+    def start(self, now_ns: int) -> None:
+        """Count from zero from now on."""
+        for numbers in (self.hits, self.lates, self.lags):
+            del numbers[:]
+        self._folded[:] = 0
+        self._lateness[:] = 0
+        self.planned = self.sent = self.received_bytes = 0
+        self.statuses.clear()
+        self.failures.clear()
+        self._errors.clear()
+        self._cpu_s, self._since_ns = cpu_s(), now_ns
+
+
+def cpu_s() -> float:
+    """CPU seconds this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
