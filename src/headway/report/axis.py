@@ -91,10 +91,13 @@ def seconds(length_s: float, *, most: int = 6) -> Axis:
 
 
 def percentiles(decades: float) -> Axis:
-    """The HDR axis, x = log10(1 / (1 - q)): 0%, 90%, 99%, 99.9% at equal distances, with the median between."""
+    """The HDR axis, x = log10(1 / (1 - q)): 0%, 90%, 99%, 99.9% at equal distances; the median where it has room."""
     high = max(1.0, decades)
-    marks = [(0.0, "0%"), (-math.log10(0.5), "50%")]
-    marks += [(float(nines), f"{(1 - 10.0**-nines) * 100:.10g}%") for nines in range(1, math.floor(high + 1e-9) + 1)]
+    median = -math.log10(0.5)
+    marks = [(0.0, "0%")] + ([(median, "50%")] if median / high > 0.12 else [])
+    every = 1 if high < 5 else 2
+    nines = range(1, math.floor(high + 1e-9) + 1, every)
+    marks += [(float(each), f"{(1 - 10.0**-each) * 100:.10g}%") for each in nines]
     return Axis(low=0.0, high=high, ticks=tuple(Tick(at=at / high, label=label) for at, label in marks))
 
 

@@ -130,7 +130,7 @@ def rates(hits: PhaseHits) -> Chart | None:
     ]
     return Chart(
         title="Requests per second",
-        caption="Planned by intended time, sent by actual time, good by completion time."
+        caption="Planned by intended time, sent by actual time, good and failed by completion time."
         + _thinning_said(hits.seconds, Thinning.MEAN),
         x=axis.seconds(hits.seconds),
         y=axis.linear(_top(lines), axis.count_label),
