@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -72,7 +73,7 @@ def test_a_reset_in_the_phase_is_seen(service: redis.Redis, cache: Cache) -> Non
 
 def test_a_wrong_password_is_refused_without_showing_it(valkey_url: str) -> None:
     """One error before any load, with host and port, without the password."""
-    wrong = valkey_url.replace(valkey_url.split(":")[2].split("@")[0], "wrong-word")
+    wrong = valkey_url.replace(str(urlsplit(valkey_url).password), "wrong-word")
     with pytest.raises(SourceRefused, match=r"127\.0\.0\.1") as caught:
         Cache(wrong).check()
     assert "wrong-word" not in str(caught.value)
@@ -87,8 +88,8 @@ def test_a_url_nobody_answers_at_is_refused(url: str) -> None:
 
 def test_a_user_without_info_is_told_the_acl(service: redis.Redis, valkey_url: str) -> None:
     """NOPERM is a failed source with the exact cure; the run can go on."""
-    service.execute_command("ACL", "SETUSER", "narrow", "on", ">word", "~*", "+get", "+client|setinfo", "+client|setname")
-    state = Cache(valkey_url.replace("//:" + valkey_url.split(":")[2].split("@")[0], "//narrow:word")).check()
-    service.execute_command("ACL", "DELUSER", "narrow")
+    service.acl_setuser("narrow", enabled=True, passwords=["+word"], keys=["*"], commands=["+get", "+client|setname"])
+    state = Cache(valkey_url.replace(f"//:{urlsplit(valkey_url).password}", "//narrow:word")).check()
+    service.acl_deluser("narrow")
     assert state.presence is Presence.FAILED
     assert "+info" in state.next_act

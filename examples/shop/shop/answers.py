@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shop.settings import Settings
 
 JSON = "application/json"
+CURRENT = {"cache-control": "no-cache"}
 PRIVATE = {"cache-control": "private, no-store"}
 
 
@@ -31,13 +32,22 @@ def refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> R
 
 def shared(settings: Settings) -> dict[str, str] | None:
     """
-    Headers of what is the same for everyone: an edge cache may keep it `edge_ttl_s`, a browser asks again.
+    Headers of lists, the same for everyone: an edge cache may keep them `edge_ttl_s`, a browser asks again.
 
-    A browser's copy could not be taken back; the edge's is at most that old.
+    Nobody is hurt by a list that is some seconds old, and nothing could tell the edge which lists a change touches.
     """
     if not settings.edge_ttl_s:
         return None
     return {"cache-control": f"public, max-age=0, s-maxage={settings.edge_ttl_s}"}
+
+
+def current(settings: Settings) -> dict[str, str] | None:
+    """
+    Headers of one user or product, which can change by an update: an edge cache may not answer without asking.
+
+    Whoever changes a name reads the new one next. The shop's own cache keeps these: it is told of the update.
+    """
+    return CURRENT if settings.edge_ttl_s else None
 
 
 def private(settings: Settings) -> dict[str, str] | None:

@@ -117,7 +117,7 @@ def _places(first: int, last: int) -> Integers:
 
 def _scattered(ranks: Integers, limit: int) -> Integers:
     """Ids 1..limit in another order: who writes most did not register first."""
-    return ranks * _SPREAD % limit + 1
+    return (ranks + 1) * _SPREAD % limit + 1
 
 
 def _times(seconds: Integers) -> list[str]:

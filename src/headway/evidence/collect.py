@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from headway import __version__
 from headway.conventions import HIT_LOG
-from headway.errors import HeadwayError, TargetUnreachable
+from headway.errors import HeadwayError
 from headway.evidence import bundle, redact, runfile
 from headway.evidence.collector import PATIENCE_S, Collector, Watch, failed, in_words, present
 from headway.evidence.machine import machine
@@ -61,6 +61,7 @@ def collect(
     Raises:
         SourceRefused: a named source refuses; nothing was loaded and no folder is left.
         TargetUnreachable: nothing that speaks HTTP answers; no folder is left.
+        BadInput: the target's URL or a parameter means nothing; no folder is left.
         HeadwayError: the folder can't be written.
     """
     found = collectors(sources)
@@ -84,11 +85,11 @@ def collect(
                     on_measure_end=lambda phase: _tell(watches, "end", phase),
                     stop=stop,
                 )
-        except TargetUnreachable:
-            bundle.discard(folder)
-            raise
         except BaseException:
-            # Headway's own failure or a second Ctrl-C: what was collected is kept, and marked.
+            if not (folder / HIT_LOG).exists():  # refused before the first request: an empty run is no run
+                bundle.discard(folder)
+                raise
+            # Headway's own failure: what was collected is kept, and marked.
             _close(folder, replace(run, interrupted=True), watches)
             raise
         _close(folder, replace(run, interrupted=stop.draining), watches)

@@ -133,6 +133,6 @@ def parse(text: str, place: str) -> Page:
     except (ValueError, KeyError, IndexError, AttributeError, TypeError) as exc:
         what = f"{place} isn't in the Prometheus text format"
         raise HeadwayError(what, next_act="name the page Prometheus scrapes, often /metrics") from exc
-    if not sums:
+    if not families:
         raise HeadwayError(f"{place} shows no metrics", next_act="name the page Prometheus scrapes, often /metrics")
     return Page(sums=sums, families=frozenset(families))

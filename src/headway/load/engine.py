@@ -149,6 +149,7 @@ class Engine:
 
     def connected(self, connection: Connection) -> None:
         """A connection is ready."""
+        self._connecting -= 1
         self._open.add(connection)
         self._next(connection, connection.free_ns)
 
@@ -260,17 +261,18 @@ class Engine:
 
     async def _open_one(self) -> None:
         host, port = self._address
-        kind, message = FailureKind.CONNECT, ""
+        connection = Connection(self)
         try:
             async with asyncio.timeout(self._timeout_ns / 1e9):
-                await self._loop.create_connection(lambda: Connection(self), host, port)
+                await self._loop.create_connection(lambda: connection, host, port)
         except TimeoutError:
             kind, message = FailureKind.CONNECT_TIMEOUT, f"{host}:{port}"
         except OSError as error:
-            message = error.strerror or str(error)
+            kind, message = FailureKind.CONNECT, error.strerror or str(error)
         else:
-            self._connecting -= 1
             return
+        if connection.free_ns:
+            return  # it was made all the same, at the last moment
         self._connecting -= 1
         if self._back is not None:
             self._give_up(kind, message)

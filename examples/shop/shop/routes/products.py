@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from shop import queries
-from shop.answers import answer, encode, refuse, shared
+from shop.answers import answer, current, encode, refuse, shared
 from shop.service import Id, Limit, Parts
 from shop.shapes import Offer, Product, described
 
@@ -25,7 +25,7 @@ async def product_by_id(id: Id, parts: Parts) -> Response:
         return None if row is None else encode(row)
 
     body = await parts.cache.remember(product_key(id), read)
-    return refuse(404, f"no product {id}") if body is None else answer(body, headers=shared(parts.settings))
+    return refuse(404, f"no product {id}") if body is None else answer(body, headers=current(parts.settings))
 
 
 @router.get("/products", responses=described(list[Offer]))

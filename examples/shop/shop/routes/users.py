@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from shop import queries
-from shop.answers import answer, encode, private, refuse, shared
+from shop.answers import answer, current, encode, private, refuse, shared
 from shop.database import Connection, Row
 from shop.service import Id, Limit, Offset, Parts
 from shop.shapes import Order, Registered, Rename, User, UserWithPosts, described
@@ -40,7 +40,7 @@ async def user_by_id(id: Id, parts: Parts) -> Response:
         return None if row is None else encode(row)
 
     body = await parts.cache.remember(_key(id), read)
-    return refuse(404, f"no user {id}") if body is None else answer(body, headers=shared(parts.settings))
+    return refuse(404, f"no user {id}") if body is None else answer(body, headers=current(parts.settings))
 
 
 @router.get("/users", responses=described(list[UserWithPosts]))
@@ -55,12 +55,7 @@ async def users_with_posts(parts: Parts, limit: Limit = 20, offset: Offset = 0) 
 
 @router.put("/users/{id}", responses=described(User, _404="no such user"))
 async def rename_user(id: Id, change: Rename, parts: Parts) -> Response:
-    """
-    Give a user a new name.
-
-    The kept profile is dropped after the update. An edge cache in front is not told: it shows the old name up to
-    `SHOP_EDGE_TTL_S` longer.
-    """
+    """Give a user a new name. Lists kept by an edge cache show the old one up to `SHOP_EDGE_TTL_S` longer."""
     row = await parts.database.one(_SQL["rename"], {"id": id, "name": change.name})
     await parts.cache.forget(_key(id))
     return refuse(404, f"no user {id}") if row is None else answer(encode(row))
