@@ -98,7 +98,8 @@ def test_everything_the_run_left_is_on_the_page() -> None:
         "▲ sequential scan of posts, 1,000,000 rows", "Seq Scan on posts", "Filter: (user_id = $1)",
         "No plan: permission denied for table products", "A utility statement has no plan.",
         "2,960,000,000", "highest 38 of 100", "Cache hit rate", "71.6%", "Edge cache hit rate", "HIT 3,100",
-        "sent later than it could be, P99 610 µs", "CPU and memory", "Disk", "Network", "Cores used by process",
+        "sent later than it could be, P99 610 µs", "At most 41 of 256 connections open; at most 12 requests due",
+        "CPU and memory", "Disk", "Network", "Cores used by process",
         "http_requests_total moved by 12,000", "2 in rule files (not seen loaded): HighLatency, HighErrorRate",
         "http_request_duration_seconds_bucket", "PostgreSQL 18.6", "share its 2 cores", made.EXPLANATION,
         "503 Service Unavailable: \\x1b[31mtoo many clients",
@@ -112,8 +113,8 @@ def test_what_is_absent_is_said_and_never_drawn_empty() -> None:
     assert "<svg" not in page
     text = Reader(page).text
     for source in ("statements", "tables", "database", "edge", "host", "metrics", "alerts"):
-        assert f"{source}: absent; no address of {source} was given To see it: name {source}" in text
-    assert "cache: failed; connection refused on port 6379" in text
+        assert f"{source}: absent, no address of {source} was given. To see it: name {source}." in text
+    assert "cache: failed, connection refused on port 6379" in text
     for words in (
         "no request was answered", "nothing was planned or sent", "No request failed.", "No answer had an HTTP status.",
         "Nothing was found in what could be seen.", "? not measured", "✗ over", "interrupted",
@@ -131,7 +132,7 @@ def test_each_part_alone_may_be_missing(part: str) -> None:
     states = {**whole.sources, source: SourceState(name=source, presence=Presence.ABSENT, detail="not named")}
     evidence = replace(whole, **{part: None if part == "monitoring" else (), "sources": states})  # type: ignore[arg-type]
     text = Reader(html.page(evidence, made.verdict(), ())).text
-    assert f"{source}: absent; not named" in text
+    assert f"{source}: absent, not named" in text
     assert "GET /users-with-posts" in text
 
 

@@ -83,7 +83,7 @@ class LiveView:
 
 def plain_line(progress: Progress) -> str:
     """One second as one line without colour."""
-    stage = "warm-up" if progress.warming_up else f"{seconds_text(_left_s(progress))} left"
+    stage = "warm-up" if progress.warming_up else _left_text(progress)
     return (
         f"{one_line(progress.phase.name, 40)} {progress.elapsed_s:.0f}s ({stage}): "
         f"planned {progress.planned_per_s:,.0f}/s sent {progress.sent_per_s:,.0f}/s good {progress.good_per_s:,.0f}/s; "
@@ -104,7 +104,7 @@ def panel(progress: Progress) -> Group:
     bar.add_row(
         ProgressBar(total=max(total, 1e-9), completed=min(progress.elapsed_s, total), width=36),
         f"{done:.0f}%",
-        f"{seconds_text(_left_s(progress))} left",
+        _left_text(progress),
     )
     failing = "bold red" if progress.failed else ""
     rates = _pairs(
@@ -134,8 +134,9 @@ def _pairs(*pairs: tuple[str, str, str]) -> Table:
     return table
 
 
-def _left_s(progress: Progress) -> float:
-    return max(0.0, progress.phase.warmup_s + progress.phase.duration_s - progress.elapsed_s)
+def _left_text(progress: Progress) -> str:
+    left_s = progress.phase.warmup_s + progress.phase.duration_s - progress.elapsed_s
+    return f"{seconds_text(left_s)} left" if left_s > 0 else "waiting for the last answers"
 
 
 def _redraws(stream: IO[str]) -> bool:

@@ -87,6 +87,7 @@ class PhaseView:
     edge: EdgeUse | None
     edge_chart: Markup | None
     checks: tuple[Check, ...]
+    peaks: str
 
 
 def phase_view(evidence: Evidence, hits: PhaseHits, verdict: Verdict, number: int) -> PhaseView:
@@ -123,6 +124,7 @@ def phase_view(evidence: Evidence, hits: PhaseHits, verdict: Verdict, number: in
         edge=edge,
         edge_chart=None if edge is None else _hit_chart(edge, hits, verdict, Side.EDGE, "Edge cache hit rate"),
         checks=checks(hits),
+        peaks=_peaks(hits),
     )
 
 
@@ -163,8 +165,8 @@ def absent(evidence: Evidence, source: str) -> str:
     if state.presence is Presence.PRESENT:
         return f"{source}: read, and nothing was counted in this phase."
     said = f"{source}: {state.presence.value}"
-    said += f"; {state.detail}" if state.detail else ""
-    return said + (f" To see it: {state.next_act}" if state.next_act else "")
+    said += f", {state.detail}." if state.detail else "."
+    return said + (f" To see it: {state.next_act}." if state.next_act else "")
 
 
 def shares_the_machine(target_url: str) -> bool:
@@ -204,6 +206,16 @@ def _tiles(hits: PhaseHits, whole: Figures) -> tuple[Tile, ...]:
             for name, value in zip(names, whole.response_ns, strict=False)
         ),
         Tile(name="P95 service", value=ns_text(whole.service_p95_ns)),
+    )
+
+
+def _peaks(hits: PhaseHits) -> str:
+    """What has no limit and still tells: the worst single moment, and how much was waiting."""
+    health = hits.health
+    return (
+        f"Worst moments: {ns_text(health.lateness_max_ns)} late, {ns_text(health.loop_lag_max_ns)} of loop lag. "
+        f"At most {count_text(health.connections_peak)} of {count_text(hits.phase.max_connections)} connections open; "
+        f"at most {count_text(health.backlog_peak)} requests due and waiting for one, which counts as response time."
     )
 
 
