@@ -40,7 +40,10 @@ class LiveView:
     def __enter__(self) -> Self:
         if _redraws(self._stream):
             # Drawn only when a second arrives: no refresh thread beside the load.
-            self._live = Live(console=Console(file=self._stream), auto_refresh=False, transient=True)
+            # What others print to stdout stays on stdout; what they print to stderr appears above the view.
+            self._live = Live(
+                console=Console(file=self._stream), auto_refresh=False, transient=True, redirect_stdout=False
+            )
             self._live.start()
         return self
 
