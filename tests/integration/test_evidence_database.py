@@ -296,8 +296,9 @@ def test_a_wrong_name_is_refused_without_showing_the_password(
     assert "\n" not in str(caught.value)
 
 
-def test_a_server_that_is_not_postgresql_is_refused(valkey_url: str) -> None:
+def test_a_server_that_is_not_postgresql_is_refused(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some other server on that port is one error within the connection's timeout."""
+    monkeypatch.setattr("headway.evidence.session.CONNECT_TIMEOUT_S", 2)
     port = valkey_url.rpartition(":")[2].split("/")[0]
     with pytest.raises(SourceRefused, match="refuses"):
         Session(f"postgresql://x:y@127.0.0.1:{port}/z").rows("database_connections")

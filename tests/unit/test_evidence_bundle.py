@@ -71,6 +71,7 @@ def test_folders_sort_by_time_and_never_collide(tmp_path: Path) -> None:
     for each in folders:
         runfile.write(each, run_file(id=each.name))
     assert bundle.find(tmp_path, None).name == max(each.name for each in folders)
+    assert bundle.find(tmp_path, "latest") == bundle.find(tmp_path, None)
     assert bundle.find(tmp_path, folders[7].name) == folders[7]
     assert bundle.find(Path("/"), str(folders[7])) == folders[7]
     with pytest.raises(BadInput, match="50 runs fit 'shop'"):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.evidence.scans import scans, slim
-from headway.evidence.statements import plannable
+from headway.evidence.statements import is_own, plannable
 
 SCAN: dict[str, Any] = {"Node Type": "Seq Scan", "Relation Name": "posts", "Schema": "public", "Plan Rows": 5}
 
@@ -99,6 +99,14 @@ def test_a_kept_plan_has_no_output_columns() -> None:
 def test_statements_that_have_a_plan_are_told_from_those_that_have_none(text: str, planned: str | None) -> None:
     """By their first word, comments and PREPARE aside."""
     assert plannable(text) == planned
+
+
+def test_a_statement_the_service_shares_with_headway_is_not_lost() -> None:
+    """A tag before the statement may be of whoever ran it first; only one inside is of the evidence's own."""
+    assert is_own("/* headway */ SELECT /* headway */ 1")
+    assert is_own("SELECT /* headway */ 1")
+    assert not is_own("/* headway */ SELECT id FROM users")
+    assert not is_own("")
 
 
 @given(st.text(max_size=200))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLUG_MAX_CHARS = 40
+LATEST = "latest"
 _CURES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space: the quota is used up",
@@ -72,20 +73,20 @@ def find(root: Path, reference: str | None) -> Path:
 
     Args:
         root: the folder that has `.headway/runs`.
-        reference: None for the latest; else a path, an id, or a part of one id only.
+        reference: None or "latest" for the latest; else a path, an id, or a part of one id only.
 
     Raises:
         BadInput: there is none, or more than one.
     """
     runs = root / STATE_FOLDER / RUNS_FOLDER
-    if reference is not None:
+    if reference is not None and reference != LATEST:
         for direct in (root / reference, runs / reference):
             if (direct / RUN_FILE).is_file():
                 return direct
     ids = sorted(file.parent.name for file in runs.glob(f"*/{RUN_FILE}"))
     if not ids:
         raise BadInput(f"no runs in {runs}", next_act="make one with: headway run SCENARIO --against URL")
-    if reference is None:
+    if reference is None or reference == LATEST:
         return runs / ids[-1]
     fitting = [each for each in ids if reference in each]
     if len(fitting) == 1:

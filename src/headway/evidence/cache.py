@@ -99,7 +99,8 @@ class Cache(Collector):
             self.remark = f"restarted or reset during {', '.join(sorted(self.lower_bound_phases))}"
 
     def write(self, folder: Path) -> None:
-        columns.write(folder / CACHE_FILE, CacheUse, self.uses)
+        if self._url is not None:
+            columns.write(folder / CACHE_FILE, CacheUse, self.uses)
 
     def close(self) -> None:
         if self._client is not None:

@@ -82,7 +82,8 @@ class DatabaseUse(Collector):
         )
 
     def write(self, folder: Path) -> None:
-        columns.write(folder / DATABASE_FILE, Database, self.databases)
+        if self._session is not None:
+            columns.write(folder / DATABASE_FILE, Database, self.databases)
 
     def _read(self, session: Session) -> tuple[Mapping[str, Any], int]:
         """The counters, and how many of the session's own statements are in them: all but the one that reads."""

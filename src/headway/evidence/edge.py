@@ -80,7 +80,8 @@ class Edge(Collector):
         self._follow()
 
     def write(self, folder: Path) -> None:
-        columns.write(folder / EDGE_FILE, EdgeUse, [_use(window) for window in self.windows])
+        if self._log is not None:
+            columns.write(folder / EDGE_FILE, EdgeUse, [_use(window) for window in self.windows])
 
     def close(self) -> None:
         if self._stream is not None:

@@ -100,7 +100,8 @@ class Plans(Collector):
             self._session.close()
 
     def write(self, folder: Path) -> None:
-        bundle.put_json(folder / PLANS_FILE, {"plans": self.plans, "errors": self.errors})
+        if self._session is not None:
+            bundle.put_json(folder / PLANS_FILE, {"plans": self.plans, "errors": self.errors})
 
 
 def wanted(statements: list[Statement]) -> list[Statement]:

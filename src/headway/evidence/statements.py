@@ -119,7 +119,10 @@ class Statements(Collector):
         self.statements += by_statement(phase.name, added, texts)
 
     def write(self, folder: Path) -> None:
-        columns.write(folder / STATEMENTS_FILE, Statement, self.statements, leave_out=frozenset({"plan", "plan_error"}))
+        if self._session is not None:
+            columns.write(
+                folder / STATEMENTS_FILE, Statement, self.statements, leave_out=frozenset({"plan", "plan_error"})
+            )
 
     @property
     def _the_session(self) -> Session:
@@ -195,7 +198,7 @@ def by_statement(phase: str, added: Mapping[Key, Added], texts: Mapping[Key, str
     """
     groups: dict[tuple[bool, int], list[Key]] = defaultdict(list)
     for key in added:
-        if SQL_TAG not in texts.get(key, ""):
+        if not is_own(texts.get(key, "")):
             groups[key[1:]].append(key)
     times = {group: joined([added[key].time for key in keys]) for group, keys in groups.items()}
     whole = sum(time.total for (toplevel, _), time in times.items() if toplevel)
@@ -232,14 +235,28 @@ def _statement(
     )
 
 
+def is_own(text: str) -> bool:
+    """
+    Whether a statement is one of the evidence's own: they have the tag inside, not only before.
+
+    PostgreSQL 18 keeps no comment from before a statement, so that one can't be relied on; and where older ones keep
+    it, the first to run a statement names it for all: a parameter's query that the service runs too would be lost.
+    """
+    return SQL_TAG in _without_comments(text)
+
+
+def _without_comments(text: str) -> str:
+    start = _COMMENTS.match(text)
+    return text[start.end() :] if start else text
+
+
 def plannable(text: str) -> str | None:
     """
     The part of a statement that EXPLAIN takes, or None for BEGIN, COMMIT, SET, COPY, DECLARE and their like.
 
     PREPARE x AS SELECT ... is how pg_stat_statements names the SELECT that EXECUTE runs: the SELECT is given back.
     """
-    start = _COMMENTS.match(text)
-    rest = text[start.end() :] if start else text
+    rest = _without_comments(text)
     if prepared := _PREPARED.match(rest):
         return plannable(rest[prepared.end() :])
     word = re.match(r"[a-z]+", rest, re.IGNORECASE)

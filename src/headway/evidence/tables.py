@@ -62,7 +62,8 @@ class Tables(Collector):
             self.remark = f"counters were reset during {', '.join(sorted(self.lower_bound_phases))}"
 
     def write(self, folder: Path) -> None:
-        columns.write(folder / TABLES_FILE, Table, self.tables)
+        if self._session is not None:
+            columns.write(folder / TABLES_FILE, Table, self.tables)
 
 
 def _table(phase: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple[Table, bool]:
