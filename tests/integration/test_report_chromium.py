@@ -100,6 +100,25 @@ def test_the_report_opens_and_can_be_read(
     context.close()
 
 
+@pytest.mark.parametrize("name", ["full", "comparison"])
+def test_print_loses_nothing_at_the_edge_of_the_paper(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    """On A4 every table fits between the margins, as paper cannot scroll, and folded details are unfolded."""
+    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 at 96 dpi less margins of 1 cm
+    page.emulate_media(media="print")
+    page.goto(pages[name].as_uri())
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll('.scroll, pre')]
+          .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute('aria-label') || e.textContent)"""
+    )
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll('details > :not(summary)')]
+          .filter(e => !e.getBoundingClientRect().height).length"""
+    )
+    page.close()
+    assert wide == []
+    assert hidden == 0
+
+
 def test_lines_are_drawn_where_they_can_be_seen(browser: Browser, pages: dict[str, Path]) -> None:
     """Every line of every chart has a length on the screen and a colour that isn't the panel's."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
