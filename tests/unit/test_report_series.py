@@ -65,13 +65,17 @@ def test_no_request_has_no_curve() -> None:
     assert len(x) == len(y) == 0
 
 
-def test_failures_outside_the_measured_seconds_are_not_drawn_elsewhere() -> None:
-    """A failure that completed after the phase belongs to no second of it."""
+def test_what_comes_after_the_end_is_counted_in_the_last_second() -> None:
+    """The slowest answers of an overloaded service come late; a chart that left them out would flatter it."""
     hits = made.full(fails=False).phases[0]
+    assert not series.came_late(hits)
     late = made.failed_cells((3, 0, FailureKind.TIMEOUT, 2), (hits.seconds + 5, 0, FailureKind.TIMEOUT, 9))
     failed = series.failed_per_second(replace(hits, failures=late))
-    assert failed.sum() == 2
-    assert failed[3] == 2
+    assert (failed[3], failed[-1], failed.sum()) == (2, 9, 11)
+    slow = replace(hits.response, second=np.where(hits.response.second == 59, 70, hits.response.second))
+    drawn = series.latency_per_second(slow, np.zeros(hits.seconds), hits.seconds)
+    assert drawn[:, 59].tolist() == series.latency_per_second(hits.response, np.zeros(60), 60)[:, 59].tolist()
+    assert series.came_late(replace(hits, response=slow))
 
 
 def test_a_second_without_look_ups_has_no_hit_rate() -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _INKS = ("s1", "s2", "s3", "s4", "s5", "s6")
 _MOST_PROCESSES = 6
+_LATE_RATES = (
+    " What failed after the end is counted in the last second; good answers after the end are in the tables alone."
+)
 _TIME = "seconds since the warm-up ended"
 
 
@@ -40,7 +43,7 @@ def latency_over_time(hits: PhaseHits) -> Chart | None:
     caption = (
         "Response counts from the intended send time, service from the actual one: where they part, requests waited. "
         "By completion second; a failed request counts as never answered, and a line breaks where its rank falls among "
-        "failures." + _log_said(heights) + _thinning_said(hits.seconds, Thinning.HIGHEST)
+        "failures." + _late_said(hits) + _log_said(heights) + _thinning_said(hits.seconds, Thinning.HIGHEST)
     )
     return Chart(
         title="Latency over time",
@@ -131,6 +134,7 @@ def rates(hits: PhaseHits) -> Chart | None:
     return Chart(
         title="Requests per second",
         caption="Planned by intended time, sent by actual time, good and failed by completion time."
+        + (_LATE_RATES if series.came_late(hits) else "")
         + _thinning_said(hits.seconds, Thinning.MEAN),
         x=axis.seconds(hits.seconds),
         y=axis.linear(_top(lines), axis.count_label),
@@ -267,6 +271,12 @@ def _top(lines: Sequence[Line]) -> float:
 def _thinning_said(seconds: int, rule: Thinning) -> str:
     step = series.step_of(seconds)
     return "" if step == 1 else f" Each point is {rule.value} of {step} seconds."
+
+
+def _late_said(hits: PhaseHits) -> str:
+    if not series.came_late(hits):
+        return ""
+    return " What was due in the phase and came after its end is counted in the last second."
 
 
 def _log_said(heights: axis.Axis) -> str:

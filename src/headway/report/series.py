@@ -88,11 +88,16 @@ def step_of(seconds: int) -> int:
 
 
 def failed_per_second(hits: PhaseHits) -> FloatArray:
-    """(s,) failed requests by second."""
+    """(s,) failed requests by second; what failed after the measured time is counted in its last second."""
     out = np.zeros(hits.seconds)
-    inside = (hits.failures.second >= 0) & (hits.failures.second < hits.seconds)
-    np.add.at(out, hits.failures.second[inside], hits.failures.count[inside])
+    if hits.seconds:
+        np.add.at(out, np.clip(hits.failures.second, 0, hits.seconds - 1), hits.failures.count)
     return out
+
+
+def came_late(hits: PhaseHits) -> bool:
+    """Whether an answer or a failure came after the measured time: requests that were due in it, and waited."""
+    return any(len(each) and int(each.max()) >= hits.seconds for each in (hits.response.second, hits.failures.second))
 
 
 def latency_per_second(cells: LatencyCells, failed: FloatArray, seconds: int) -> FloatArray:
@@ -178,10 +183,15 @@ def _thinned_pair(name: str, x: FloatArray, y: FloatArray) -> Series:
 
 
 def _by_second(cells: LatencyCells, seconds: int) -> Iterator[tuple[int, IntArray]]:
-    """(second, (BUCKETS,) counts) of each second that has any; cells sorted once, not searched once a second."""
-    order = np.argsort(cells.second, kind="stable")
-    sorted_seconds = cells.second[order]
-    edges = np.searchsorted(sorted_seconds, np.arange(seconds + 1))
+    """
+    (second, (BUCKETS,) counts) of each second that has any; cells sorted once, not searched once a second.
+
+    The slowest answers of an overloaded service come after the measured time: they count in its last second, as in the
+    gate, and are never left out.
+    """
+    second_of = np.clip(cells.second, 0, max(0, seconds - 1))
+    order = np.argsort(second_of, kind="stable")
+    edges = np.searchsorted(second_of[order], np.arange(seconds + 1))
     for second in range(seconds):
         chosen = order[edges[second] : edges[second + 1]]
         if len(chosen):
