@@ -17,7 +17,8 @@ from headway import diagnose
 from headway.conventions import REPORT_FILE
 from headway.errors import BadInput
 from headway.evidence import bundle, collect, reading
-from headway.gate import judge, plan, record
+from headway.gate import plan, record
+from headway.gate.judge import judge
 from headway.load import scenario as scenarios
 from headway.load.drive import Stop
 from headway.promises import increment
@@ -129,7 +130,7 @@ def judge_run(folder: Path, promise: Promise) -> Judged:
     """Read a run's folder, judge it, and write findings, verdict and report beside the evidence."""
     evidence = reading.read(folder)
     findings = diagnose.find(evidence)
-    verdict = judge.judge(promise, evidence, findings)
+    verdict = judge(promise, evidence, findings)
     diagnose.write(folder, findings)
     record.write(folder, verdict)
     judged = Judged(folder=folder, evidence=evidence, findings=findings, verdict=verdict)

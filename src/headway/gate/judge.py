@@ -1,0 +1,108 @@
+"""Evidence and a promise to a verdict: every clause judged, the states folded, what was not seen said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.gate import health
+from headway.gate.case import Answer, Case, inconclusive
+from headway.gate.subjects import JUDGES
+from headway.model import ExitCode, Judgement, Presence, State, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from headway.model import Clause, Criterion, Evidence, Finding, Promise
+
+ORDER = (State.BROKEN, State.INVALID, State.INCONCLUSIVE, State.KEPT)
+"""The first state any clause has is the verdict's: a broken promise stays broken whatever else could not be told."""
+EXIT_CODES = {
+    State.KEPT: ExitCode.KEPT,
+    State.BROKEN: ExitCode.BROKEN,
+    State.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    State.INVALID: ExitCode.INVALID,
+}
+INTERRUPTED = "the run was interrupted; run it to its end"
+
+
+def judge(promise: Promise, evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
+    """
+    Judge one run.
+
+    Args:
+        promise: what must hold.
+        evidence: what the run left behind.
+        findings: the same run's, for the line that explains a broken clause.
+
+    Returns:
+        The verdict. A run that was interrupted is invalid as a whole; a promise without criteria is never kept.
+    """
+    invalid = health.invalid_phases(evidence, promise)
+    judgements = tuple(
+        judgement
+        for criterion in promise.criteria
+        for judgement in _judged(promise, criterion, evidence, tuple(findings), invalid)
+    )
+    states = {each.state for each in judgements}
+    state = next((each for each in ORDER if each in states), State.INCONCLUSIVE)
+    if evidence.interrupted:
+        state = State.INVALID
+    return Verdict(
+        promise_id=promise.id,
+        promise_title=promise.title,
+        run_id=evidence.id,
+        state=state,
+        exit_code=EXIT_CODES[state],
+        judgements=judgements,
+        invalid_phases=invalid,
+        notes=tuple(dict.fromkeys(_notes(promise, evidence))),
+    )
+
+
+def _judged(
+    promise: Promise,
+    criterion: Criterion,
+    evidence: Evidence,
+    findings: tuple[Finding, ...],
+    invalid: dict[str, str],
+) -> Iterator[Judgement]:
+    if not criterion.clauses:
+        yield _not_understood(criterion)
+    for clause in criterion.clauses:
+        case = Case(
+            promise=promise, criterion=criterion, clause=clause, evidence=evidence, findings=findings, invalid=invalid
+        )
+        if evidence.interrupted:
+            yield case.judgement(Answer(state=State.INVALID, reason=INTERRUPTED))
+        else:
+            yield case.judgement(_answer(case, clause))
+
+
+def _answer(case: Case, clause: Clause) -> Answer:
+    found = JUDGES.get((clause.subject, clause.side))
+    if found is None:
+        return inconclusive(f"a {clause.subject.value} at the {clause.side.value} cannot be measured yet")
+    return found(case)
+
+
+def _not_understood(criterion: Criterion) -> Judgement:
+    reason = f"{criterion.file}:{criterion.line}: not understood: {criterion.not_understood or 'no clause found'}"
+    if criterion.instead:
+        reason += f"; say, for example, '{criterion.instead}'"
+    return Judgement(
+        criterion=criterion.id, text=criterion.text, priority=criterion.priority, clause=None,
+        state=State.INCONCLUSIVE, reason=reason, file=criterion.file, line=criterion.line,
+    )  # fmt: skip
+
+
+def _notes(promise: Promise, evidence: Evidence) -> Iterator[str]:
+    """What was read into the text, and what could not be seen."""
+    if evidence.interrupted:
+        yield INTERRUPTED
+    for criterion in promise.criteria:
+        for clause in criterion.clauses:
+            for assumed in clause.assumed:
+                yield f"{criterion.id}: {assumed}"
+    for name, state in evidence.sources.items():
+        if state.presence is not Presence.PRESENT:
+            yield f"not seen: {name} ({state.presence.value}{': ' + state.detail if state.detail else ''})"
