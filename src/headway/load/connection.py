@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LARGEST_ANSWER_BYTES = 64 << 20
 LARGEST_HEAD_BYTES = 64 << 10
 _FRAMED = re.compile(rb"\r\n(?:content-length|transfer-encoding)\s*:", re.IGNORECASE)
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d")
 
 
 class Connection(asyncio.Protocol):
@@ -28,16 +29,17 @@ class Connection(asyncio.Protocol):
     One connection of an engine.
 
     While `busy`: `route`, `intended_ns` and `sent_ns` are those of the request in flight. `free_ns` is the moment it
-    last became ready to send.
+    last became ready to send; `wanted_ns` the moment it was asked to connect.
     """
 
     __slots__ = (
         "_complete", "_engine", "_head", "_headers_done", "_parser", "_received", "_reusable", "_status", "_transport",
-        "busy", "free_ns", "head_only", "intended_ns", "route", "sent_ns",
+        "busy", "free_ns", "head_only", "intended_ns", "route", "sent_ns", "wanted_ns",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wanted_ns: int) -> None:
         self._engine = engine
+        self.wanted_ns = wanted_ns
         self._parser = httptools.HttpResponseParser(self)
         self.busy = False
         self.head_only = False
@@ -106,7 +108,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """In the middle of an answer it is a failure, unless the answer was to end with the connection."""
         if self.busy:
-            if exc is None and self._headers_done and not _FRAMED.search(self._head.partition(b"\r\n\r\n")[0]):
+            if exc is None and self._headers_done and not framed(self._head):
                 self._finish(ended=True)
                 return
             self.busy = False
@@ -126,6 +128,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """An answer to HEAD ends here."""
+        if self._complete:
+            return
         self._status = self._parser.get_status_code()
         if self._status >= 200:
             self._headers_done = True
@@ -135,7 +139,16 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one. Only here does the parser know whether more may come."""
+        if self._complete and not self.head_only:
+            self._reusable = False  # a second answer to one request: the next one's answer would be mistaken
+            return
         self._status = self._parser.get_status_code()
         if self._status >= 200:
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
+
+
+def framed(head: bytes) -> bool:
+    """Whether the answer said how long it is, so that its end before that is no end. Interim answers don't count."""
+    final = next((each for each in head.split(b"\r\n\r\n") if not _INTERIM.match(each)), b"")
+    return _FRAMED.search(final) is not None

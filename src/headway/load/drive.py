@@ -99,12 +99,14 @@ def drive(
         for number, phase in enumerate(phases):
             if stop.draining:
                 break
+            # A worker without a connection could not send its share.
+            crew_size = min(count, phase.users or phase.max_connections)
             shares = [
                 Assignment(
                     phase=phase, routes=scenario.routes, parameters=scenario.parameters, values=values,
-                    address=address, host=header, worker=each, workers=count,
+                    address=address, host=header, worker=each, workers=crew_size,
                 )
-                for each in range(count)
+                for each in range(crew_size)
             ]  # fmt: skip
             crew = Crew(number, phase, shares, log, stop, on_second)
             crew.run(lambda phase=phase: on_measure_start(phase), lambda phase=phase: on_measure_end(phase))  # type: ignore[misc]
@@ -150,7 +152,7 @@ class Crew:
             )  # fmt: skip
             for pipe in self._pipes:
                 pipe.send(("start", began_ns))
-            hooks = [(start_s, on_measure_start), (start_s + phase.duration_s, on_measure_end)]
+            hooks = [(start_s, on_measure_start), (start_s + phase.whole_seconds, on_measure_end)]
             self._gather(began_ns - LEAD_NS, hooks)
         finally:
             self._dismiss()
@@ -200,7 +202,8 @@ class Crew:
             return
         if message[0] == "second":
             second: Second = message[1]
-            self._log.second(self._number, self._pipes[pipe], self._started_at_s, second)
+            if second.second >= 0:
+                self._log.second(self._number, self._pipes[pipe], self._started_at_s, second)
             self._gathered.second(second)
         elif message[0] == "done":
             self._pipes.pop(pipe)

@@ -2,8 +2,9 @@
 One worker's engine: when to send, on which connection, and what came of it.
 
 Open model: a request is due when the pacer says so. It goes out on a free connection at once, or on the first that
-comes free or opens; its clock runs from the intended time all along. Closed model: each user's connection sends again
-as soon as its answer came. A request that finds no connection within the timeout is given up as not sent.
+comes free or opens; its clock runs from the intended time all along. Closed model: each user sends again as soon as
+its answer came, and when it must connect anew for that, its clock runs while it does. A request that finds no
+connection within the timeout is given up as not sent.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class Engine:
         self._timer: Timer | None = None
         self._began_ns = 0
         self.backlog = 0
+        self.warmed = [0, 0, 0]  # planned, sent, answered: of the warm-up, for the live view alone
         self.measure_from_ns = NEVER
         self.measure_to_ns = NEVER
         self.sending = False
@@ -107,6 +109,8 @@ class Engine:
         while front.due_ns <= now:
             if front.due_ns >= self.measure_from_ns - self._began_ns:
                 recorder.planned += 1
+            else:
+                self.warmed[0] += 1
             front.advance()
             self.backlog += 1
         idle = self._idle
@@ -128,15 +132,16 @@ class Engine:
         return len(self._open)
 
     def stop_sending(self, *, forget_backlog: bool) -> None:
-        """No request goes out any more, but those already due unless they are forgotten."""
+        """No request goes out any more, but those already due unless they are forgotten: cut off, and said so."""
         self._front = None
         if forget_backlog or self._back is None:
             self.sending = False
-            self.backlog = 0
+            while self.backlog:
+                self._give_up(FailureKind.ABORTED, "")
 
     def abandon(self) -> None:
         """End: what is in flight is cut off, and said so."""
-        self.sending = False
+        self.stop_sending(forget_backlog=True)
         for connection in list(self._open):
             if connection.busy:
                 connection.fail(FailureKind.ABORTED)
@@ -151,7 +156,7 @@ class Engine:
         """A connection is ready."""
         self._connecting -= 1
         self._open.add(connection)
-        self._next(connection, connection.free_ns)
+        self._next(connection, connection.wanted_ns)
 
     def answered(self, connection: Connection, status: int, received: int, *, reusable: bool) -> None:
         """An answer is whole: count it, and send the next if one waits."""
@@ -168,6 +173,8 @@ class Engine:
                     recorder.fold()
             else:
                 recorder.failed(connection.route, FailureKind.STATUS, str(status))
+        else:
+            self.warmed[2] += 1
         if reusable:
             connection.free_ns = now_ns
             self._next(connection, now_ns)
@@ -191,10 +198,11 @@ class Engine:
 
     # -- inside -----------------------------------------------------------------------------------------------
 
-    def _next(self, connection: Connection, now_ns: int) -> None:
+    def _next(self, connection: Connection, since_ns: int) -> None:
+        """`since_ns`: when a closed user was free to send, which is when its request was meant to be sent."""
         if self._back is None:
-            if self.sending:
-                self._send(connection, now_ns, now_ns)
+            if self.sending and connection.free_ns < self.measure_to_ns:
+                self._send(connection, since_ns, connection.free_ns)
             else:
                 self._idle.append(connection)
         elif self.backlog and self.sending:
@@ -224,8 +232,11 @@ class Engine:
             recorder.sent += 1
             free_ns = connection.free_ns
             recorder.lates.append(now_ns - (intended_ns if intended_ns > free_ns else free_ns))
-            if self._back is None and now_ns < self.measure_to_ns:
+            if self._back is None:
                 recorder.planned += 1
+        else:
+            self.warmed[1] += 1
+            self.warmed[0] += self._back is None
 
     def _give_up(self, kind: FailureKind, message: str) -> None:
         """The oldest request that waits is not sent."""
@@ -261,7 +272,7 @@ class Engine:
 
     async def _open_one(self) -> None:
         host, port = self._address
-        connection = Connection(self)
+        connection = Connection(self, monotonic_ns())
         try:
             async with asyncio.timeout(self._timeout_ns / 1e9):
                 await self._loop.create_connection(lambda: connection, host, port)
@@ -277,9 +288,13 @@ class Engine:
         if self._back is not None:
             self._give_up(kind, message)
         elif self.sending:
-            if monotonic_ns() >= self.measure_from_ns:
+            if connection.wanted_ns >= self.measure_from_ns:
                 self._count_unconnected(kind, message)
-            self._loop.call_later(RETRY_S, self._connect, 1)
+            self._loop.call_later(RETRY_S, self._retry)
+
+    def _retry(self) -> None:
+        if self.sending:
+            self._connect(1)
 
     def _count_unconnected(self, kind: FailureKind, message: str) -> None:
         """A closed user's try that found no connection: a request that was planned and failed."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BATCH = 4096
 LARGEST_RANGE = 20_000_000
 """Keys a zipf range may have: its cumulative weights are held in memory, 8 bytes a key."""
+LARGEST_NUMBER = 1 << 61
 QUERY_TIMEOUT_MS = 30_000
 KINDS = ("uniform", "zipf", "values", "csv", "query")
 
@@ -43,6 +44,11 @@ def parameter(sheet: Sheet, name: str, table: Any) -> Parameter:
     kind = kinds[0]
     exponent = sheet.number(table, "exponent", None)
     if kind in {"uniform", "zipf"}:
+        if exponent is not None:
+            raise sheet.refuse(
+                f"{name}: exponent beside {kind}", next_act="write zipf = { low = 1, high = 1000, exponent = 1.1 }",
+                near="exponent",
+            )  # fmt: skip
         return _range(sheet, name, kind, table[kind])
     if kind == "values":
         values = table["values"]
@@ -78,7 +84,7 @@ def _range(sheet: Sheet, name: str, kind: str, detail: Any) -> Parameter:
         raise sheet.refuse(f"{name}: {kind} is not a table", next_act="say { low = 1, high = 1000 }", near=name)
     sheet.known(detail, keys, f"{name}: {kind}")
     low, high = detail.get("low", 1), detail.get("high")
-    if not isinstance(low, int) or not isinstance(high, int) or low > high:
+    if not isinstance(low, int) or not isinstance(high, int) or not -LARGEST_NUMBER <= low <= high <= LARGEST_NUMBER:
         raise sheet.refuse(f"{name}: low..high is not a range", next_act="say { low = 1, high = 1000 }", near=name)
     if kind == "zipf" and high - low >= LARGEST_RANGE:
         raise sheet.refuse(f"{name}: over {LARGEST_RANGE:,} keys", next_act="use uniform, or fewer keys", near=name)
@@ -132,13 +138,19 @@ def _query(parameter: Parameter, database_url: str | None) -> tuple[str, ...]:
             connection.read_only = True
             connection.execute(f"{SQL_TAG} SET LOCAL statement_timeout = {QUERY_TIMEOUT_MS}".encode())
             rows = connection.execute(f"{SQL_TAG} {parameter.query}".encode()).fetchmany(parameter.limit)
+    except psycopg.errors.QueryCanceled as exc:
+        raise BadInput(
+            f"the query of {parameter.name} took over {QUERY_TIMEOUT_MS // 1000} s",
+            next_act="give it a LIMIT or an index",
+        ) from exc
     except psycopg.OperationalError as exc:
         raise SourceRefused(f"the database refused: {_first(exc)}", next_act="mend --database-url") from exc
     except psycopg.Error as exc:
         raise BadInput(f"the query of {parameter.name} failed: {_first(exc)}", next_act="mend its sql") from exc
-    if not rows:
-        raise BadInput(f"the query of {parameter.name} found no rows", next_act="load data, or mend its sql")
-    return tuple(str(row[0]) for row in rows)
+    found = tuple(str(row[0]) for row in rows if row[0] is not None)
+    if not found:
+        raise BadInput(f"the query of {parameter.name} found no values", next_act="load data, or mend its sql")
+    return found
 
 
 def _first(exc: Exception) -> str:

@@ -121,7 +121,7 @@ def _phase(phase: Phase, start: Line, lines: list[Line], cells: Cells) -> PhaseH
     seconds = [line for line in lines if line["kind"] == "second"]
     end = next((line for line in lines if line["kind"] == "end"), None)
     last = max((line["second"] for line in seconds), default=-1) + 1
-    length = min(last, max(1, int(phase.duration_s))) if seconds else 0
+    length = min(last, phase.whole_seconds) if seconds else 0
     response = _latency_cells(cells["response"])
     statuses: Counter[int] = Counter()
     for line in seconds:
@@ -160,7 +160,7 @@ def _failures(lines: list[Line]) -> FailureCells:
 
 
 def _health(phase: Phase, lines: list[Line], *, workers: int, lost: int) -> GeneratorHealth:
-    measured = [line for line in lines if line["second"] < phase.duration_s]
+    measured = [line for line in lines if line["second"] < phase.whole_seconds]
     late = [_merged(measured, "lateness", worker) for worker in range(workers)]
     lag = [_merged(measured, "loop_lag", worker) for worker in range(workers)]
     cpu = [

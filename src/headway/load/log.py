@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import json
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +59,7 @@ class LoadLog:
                 at_s = self.offset_s(started_at_s) + second.second
                 self._hits.write(f"Tag=p{phase}.r{route}.{measure},{at_s:.3f},1.000,{encoded(cells)}\n")
         self._hits.flush()
-        facts = {name: value for name, value in asdict(second).items() if name not in MEASURES}
+        facts = {name: value for name, value in vars(second).items() if name not in MEASURES}
         self.event("second", phase, worker=worker, **facts)
 
     def close(self) -> None:

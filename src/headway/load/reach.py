@@ -41,18 +41,25 @@ def check(address: tuple[str, int], host: str, scenario: Scenario) -> None:
     where = f"{address[0]}:{address[1]}"
     plain = next((r.path for r in scenario.routes if r.method == "GET" and "{" not in r.path), "/")
     try:
-        with socket.create_connection(address, PATIENCE_S) as connection:
-            connection.settimeout(PATIENCE_S)
+        connection = socket.create_connection(address, PATIENCE_S)
+    except OSError as exc:
+        why = "nothing answers" if isinstance(exc, TimeoutError) else "nothing listens"
+        raise TargetUnreachable(
+            f"{why} at {where}: {exc.strerror or exc}", next_act="start the service, or mend the URL"
+        ) from exc
+    try:
+        with connection:
             request = f"GET {plain} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {USER_AGENT}\r\nconnection: close\r\n\r\n"
             connection.sendall(request.encode())
-            began = connection.recv(16)
-    except TimeoutError as exc:
-        if exc.errno is None:
-            return  # connected, and slow to answer
-        raise TargetUnreachable(f"nothing answers at {where}", next_act="start the service, or mend the URL") from exc
+            began = b""
+            while len(began) < len(b"HTTP/") and (more := connection.recv(16)):
+                began += more
+    except TimeoutError:
+        return  # connected, and slow to answer
     except OSError as exc:
         raise TargetUnreachable(
-            f"nothing listens at {where}: {exc.strerror or exc}", next_act="start the service, or mend the URL"
+            f"what listens at {where} broke off its first answer: {exc.strerror or exc}",
+            next_act="look at the service's log, or mend the URL",
         ) from exc
     if not began.startswith(b"HTTP/"):
         shown = f"began with {began!r}" if began else "closed the connection without a word"

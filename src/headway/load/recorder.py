@@ -117,20 +117,22 @@ class Recorder:
             backlog=backlog,
             errors=list(self._errors),
         )
-        self.start(now_ns)
+        self._clear()
+        self.measure(now_ns)
         return found
 
-    def start(self, now_ns: int) -> None:
-        """Count from zero from now on."""
-        for numbers in (self.hits, self.lates, self.lags):
-            del numbers[:]
+    def measure(self, now_ns: int) -> None:
+        """CPU time counts from now. What was counted stays: the engine counts nothing before the measured time."""
+        self._cpu_s, self._since_ns = cpu_s(), now_ns
+
+    def _clear(self) -> None:
+        del self.lags[:]
         self._folded[:] = 0
         self._lateness[:] = 0
         self.planned = self.sent = self.received_bytes = 0
         self.statuses.clear()
         self.failures.clear()
         self._errors.clear()
-        self._cpu_s, self._since_ns = cpu_s(), now_ns
 
 
 def cpu_s() -> float:

@@ -47,7 +47,7 @@ class Stream:
 
 
 def in_path(value: str) -> bytes:
-    """Percent-encoded, so that no value can end the path or the line."""
+    """Percent-encoded, so that no value can end the path, the form field or the line."""
     return quote(value, safe="").encode()
 
 
@@ -79,13 +79,14 @@ def renderer(route: Route, host: str, draws: Mapping[str, Callable[[], list[str]
     if len(used) == 1 and route.body is None and head.count("{" + used[0] + "}") == 1:
         return _one_in_path(head, route, used[0], draws[used[0]])
     streams = {name: Stream(draws[name]) for name in {*used, *in_body}}
+    encode = in_path if _is_form(route) else in_json
 
     def render() -> bytes:
         values = {name: stream.text() for name, stream in streams.items()}
         path_end = len(f"{route.method} {route.path}")
         line = _filled(head[:path_end], values, in_path)
         rest = _filled(head[path_end:], values, in_header)
-        body = _filled(route.body or "", values, in_json)
+        body = _filled(route.body or "", values, encode)
         return _whole(line + rest, body, has_body=route.body is not None)
 
     return render
@@ -106,8 +107,17 @@ def _head(route: Route, host: str) -> str:
               if name not in own]  # fmt: skip
     if route.body is not None and "content-type" not in own:
         lines.append("content-type: application/json")
+    if route.body is None and route.method in {"POST", "PUT", "PATCH"}:
+        lines.append("content-length: 0")
     lines += [f"{name}: {value}" for name, value in route.headers]
     return "\r\n".join(lines) + "\r\n"
+
+
+def _is_form(route: Route) -> bool:
+    return any(
+        name.lower() == "content-type" and value.startswith("application/x-www-form-urlencoded")
+        for name, value in route.headers
+    )
 
 
 def _whole(head: bytes, body: bytes, *, has_body: bool) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -38,7 +39,7 @@ class FailureKind(StrEnum):
     RESET = "connection reset"
     PROTOCOL = "not HTTP"
     TOO_LARGE = "answer too large"
-    UNSENT = "not sent before the end"  # planned, but no connection came free: the backlog of an open model
+    UNSENT = "not sent: no connection came free in time"  # planned, and waited for the whole timeout: an open model
     ABORTED = "cut off by the end of the run"
 
 
@@ -95,6 +96,11 @@ class Phase:
     max_connections: int = 256
     timeout_s: float = 10.0
     seed: int = 1
+
+    @property
+    def whole_seconds(self) -> int:
+        """What is measured: `duration_s` rounded up, so that each second counted is a whole one."""
+        return max(1, math.ceil(self.duration_s))
 
 
 @dataclass(frozen=True, kw_only=True)
