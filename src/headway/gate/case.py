@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headway import diagnose
 from headway.gate import health
-from headway.gate.plan import ORDINARY, load_words, phase_of
+from headway.gate.plan import load_words, phase_of
 from headway.gate.routes import index_of
 from headway.model import Comparison, Judgement, Presence, Side, State, Subject
 from headway.promises.spoken import limit_text
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from headway.gate.intervals import Interval
     from headway.model import Clause, Criterion, Evidence, Finding, PhaseHits, Promise
+
+RUN_WIDE = frozenset({Subject.INDEXED, Subject.MONITORING, Subject.ALERTS})
+"""Judged over the whole run, whatever the load was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One clause and all there is to judge it by. `invalid` is phase -> why its load says nothing."""
+    """
+    One clause and all there is to judge it by.
+
+    `invalid` is phase -> why its load says nothing; `mistimed` is phase -> why its times are too long.
+    """
 
     promise: Promise
     criterion: Criterion
@@ -44,6 +51,7 @@ class Case:
     evidence: Evidence
     findings: tuple[Finding, ...]
     invalid: Mapping[str, str]
+    mistimed: Mapping[str, str]
 
     @property
     def phase(self) -> str:
@@ -90,7 +98,7 @@ class Case:
         explained = None
         if answer.state is State.BROKEN:
             explained = diagnose.explain(self.findings, clause.subject, self.phase, side=clause.side)
-        run_wide = clause.subject in {Subject.INDEXED, Subject.MONITORING, Subject.ALERTS}
+        run_wide = clause.subject in RUN_WIDE
         return Judgement(
             criterion=self.criterion.id,
             text=self.criterion.text,
@@ -165,6 +173,26 @@ def weighed(clause: Clause, interval: Interval, *, source: str, note: str, settl
     )
 
 
+def less_own_error(case: Case, clause: Clause, answer: Answer) -> Answer:
+    """
+    The answer of a client-side clause when the generator was late: its lateness only ever lengthens a latency.
+
+    Kept needs a generator in health. A broken latency stands when it is broken without the generator's worst error.
+    """
+    why, hits = case.mistimed.get(case.phase), case.hits
+    if why is None or hits is None or answer.state not in {State.KEPT, State.BROKEN}:
+        return answer
+    if answer.state is State.BROKEN:
+        own = health.own_error_ns(hits)
+        if clause.subject is not Subject.LATENCY:
+            return answer
+        if answer.low is not None and weigh(clause, answer.low - own, math.inf) is State.BROKEN:
+            return replace(
+                answer, reason=f"{answer.reason}; the generator's own error, {own / 1e6:.0f} ms at most, is less"
+            )
+    return replace(answer, state=State.INVALID, reason=why, requests_to_settle=None)
+
+
 def same_load(clause: Clause) -> bool:
     """Whether a clause is a whole-API client latency that names no load: it must hold at every promised rate too."""
     return (
@@ -173,6 +201,3 @@ def same_load(clause: Clause) -> bool:
         and clause.route is None
         and clause.at_rate_per_s is None
     )
-
-
-__all__ = ["ORDINARY", "Answer", "Case", "inconclusive", "same_load", "weigh", "weighed"]

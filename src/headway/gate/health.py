@@ -1,9 +1,13 @@
 """
-Whether the load of a phase was what it was to be. When it was not, through the generator's fault, the phase says
-nothing.
+Whether the load of a phase was what it was to be, and whether the generator could time it.
 
-A request that found every connection busy was the service's doing, unless there were too few connections for the
-promised latency at that rate (Little's law): then it was ours.
+Load that was not made through the generator's fault says nothing: the phase is invalid. A request that found every
+connection busy was the service's doing, unless there were too few connections for the promised latency at that rate
+(Little's law): then it was ours.
+
+A generator that sent or listened late made latencies longer, never shorter, as they count from the intended send time.
+So nothing is kept on its word, and a latency is broken only when taking off the generator's own worst error leaves it
+beyond the limit.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from headway.thresholds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from headway.model import Evidence, PhaseHits, Promise
 
@@ -32,18 +36,28 @@ UNDELIVERED = (FailureKind.UNSENT, FailureKind.CONNECT, FailureKind.CONNECT_TIME
 
 
 def invalid_phases(evidence: Evidence, promise: Promise) -> dict[str, str]:
-    """Phase -> why its load cannot be judged, and the cure."""
-    found = {}
-    for hits in evidence.phases:
-        why = next(_ailments(hits, promise), None)
-        if why is not None:
-            found[hits.phase.name] = why
-    return found
+    """Phase -> why its load says nothing, and the cure."""
+    return _first(evidence, lambda hits: _not_made(hits, promise))
 
 
-def _ailments(hits: PhaseHits, promise: Promise) -> Iterator[str]:
-    """Every reason the phase says nothing, the plainest first."""
-    health, phase = hits.health, hits.phase
+def mistimed_phases(evidence: Evidence) -> dict[str, str]:
+    """Phase -> why its times are too long by more than is allowed, and the cure."""
+    return _first(evidence, _mistimed)
+
+
+def own_error_ns(hits: PhaseHits) -> float:
+    """The most by which the generator itself can have lengthened one latency: sent late, heard late."""
+    return (hits.health.lateness_max_ns or 0.0) + (hits.health.loop_lag_max_ns or 0.0)
+
+
+def _first(evidence: Evidence, ailments: Callable[[PhaseHits], Iterator[str]]) -> dict[str, str]:
+    found = ((hits.phase.name, next(ailments(hits), None)) for hits in evidence.phases)
+    return {name: why for name, why in found if why is not None}
+
+
+def _not_made(hits: PhaseHits, promise: Promise) -> Iterator[str]:
+    """Every reason the load was not the one planned, the plainest first."""
+    health = hits.health
     if health.workers_lost:
         yield f"{health.workers_lost} of {health.workers} generator processes died; run again"
     if not hits.finished:
@@ -52,31 +66,31 @@ def _ailments(hits: PhaseHits, promise: Promise) -> Iterator[str]:
     if hits.seconds == 0 or planned == 0:
         yield "no request was planned in the measured time; run longer, or raise the rate"
         return
-    if health.lateness_p99_ns is not None and health.lateness_p99_ns > LATENESS_P99_MAX_NS:
-        yield (
-            f"the generator sent late: {health.lateness_p99_ns / 1e6:.1f} ms at P99, {LATENESS_P99_MAX_NS / 1e6:g} ms"
-            " allowed; give it a core of its own, more --workers, or another machine"
-        )
-    if health.loop_lag_p99_ns is not None and health.loop_lag_p99_ns > LOOP_LAG_P99_MAX_NS:
-        yield (
-            f"the generator's event loop lagged {health.loop_lag_p99_ns / 1e6:.0f} ms at P99,"
-            f" {LOOP_LAG_P99_MAX_NS / 1e6:g} ms allowed; give it a core of its own, or another machine"
-        )
     if health.cpu_ratio is not None and health.cpu_ratio > GENERATOR_CPU_MAX_RATIO:
         yield (
             f"the generator used {health.cpu_ratio:.0%} of its core, {GENERATOR_CPU_MAX_RATIO:.0%} allowed;"
             " use more --workers on more cores, or another machine"
         )
-    yield from _undelivered(hits, promise, planned=planned, sent=sent)
-    if phase.model is LoadModel.OPEN and _short_of_connections(hits, promise):
-        needed = needed_connections(phase.rate_per_s or 0.0, promise)
+    yield from _undelivered(hits, planned=planned, sent=sent)
+    if hits.phase.model is LoadModel.OPEN and _short_of_connections(hits, promise):
+        needed = needed_connections(hits.phase.rate_per_s or 0.0, promise)
         yield (
-            f"{phase.max_connections:,} connections were too few: the promised latency at this rate needs {needed:,}"
-            " (Little's law); raise max_connections, and 'ulimit -n' if that bounds it"
+            f"{hits.phase.max_connections:,} connections were too few: the promised latency at this rate needs"
+            f" {needed:,} (Little's law); raise max_connections, and 'ulimit -n' if that bounds it"
         )
 
 
-def _undelivered(hits: PhaseHits, promise: Promise, *, planned: int, sent: int) -> Iterator[str]:
+def _mistimed(hits: PhaseHits) -> Iterator[str]:
+    cure = "give the generator a core of its own, or another machine"
+    for what, value, allowed in (
+        ("the generator sent late", hits.health.lateness_p99_ns, LATENESS_P99_MAX_NS),
+        ("the generator's event loop lagged", hits.health.loop_lag_p99_ns, LOOP_LAG_P99_MAX_NS),
+    ):
+        if value is not None and value > allowed:
+            yield f"{what}: {value / 1e6:.1f} ms at P99, {allowed / 1e6:g} ms allowed; {cure}"
+
+
+def _undelivered(hits: PhaseHits, *, planned: int, sent: int) -> Iterator[str]:
     """Requests that were planned, and neither sent nor held up by the service."""
     kinds = list(FailureKind)
     held_up = sum(int(hits.failures.count[hits.failures.kind == kinds.index(kind)].sum()) for kind in UNDELIVERED)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headway.gate import health
-from headway.gate.case import Answer, Case, inconclusive
+from headway.gate.case import RUN_WIDE, Answer, Case, inconclusive, less_own_error
 from headway.gate.subjects import JUDGES
-from headway.model import ExitCode, Judgement, Presence, State, Verdict
+from headway.model import ExitCode, Judgement, Presence, Side, State, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from headway.model import Clause, Criterion, Evidence, Finding, Promise
 
@@ -38,11 +39,14 @@ def judge(promise: Promise, evidence: Evidence, findings: Sequence[Finding]) -> 
         The verdict. A run that was interrupted is invalid as a whole; a promise without criteria is never kept.
     """
     invalid = health.invalid_phases(evidence, promise)
+    mistimed = health.mistimed_phases(evidence)
     judgements = tuple(
-        judgement
+        _judgement(criterion, clause, partial(
+            Case, promise=promise, evidence=evidence, findings=tuple(findings), invalid=invalid, mistimed=mistimed
+        ))
         for criterion in promise.criteria
-        for judgement in _judged(promise, criterion, evidence, tuple(findings), invalid)
-    )
+        for clause in criterion.clauses or (None,)
+    )  # fmt: skip
     states = {each.state for each in judgements}
     state = next((each for each in ORDER if each in states), State.INCONCLUSIVE)
     if evidence.interrupted:
@@ -55,34 +59,24 @@ def judge(promise: Promise, evidence: Evidence, findings: Sequence[Finding]) -> 
         exit_code=EXIT_CODES[state],
         judgements=judgements,
         invalid_phases=invalid,
-        notes=tuple(dict.fromkeys(_notes(promise, evidence))),
+        notes=tuple(dict.fromkeys((*_notes(promise, evidence), *_late(mistimed)))),
     )
 
 
-def _judged(
-    promise: Promise,
-    criterion: Criterion,
-    evidence: Evidence,
-    findings: tuple[Finding, ...],
-    invalid: dict[str, str],
-) -> Iterator[Judgement]:
-    if not criterion.clauses:
-        yield _not_understood(criterion)
-    for clause in criterion.clauses:
-        case = Case(
-            promise=promise, criterion=criterion, clause=clause, evidence=evidence, findings=findings, invalid=invalid
-        )
-        if evidence.interrupted:
-            yield case.judgement(Answer(state=State.INVALID, reason=INTERRUPTED))
-        else:
-            yield case.judgement(_answer(case, clause))
-
-
-def _answer(case: Case, clause: Clause) -> Answer:
+def _judgement(criterion: Criterion, clause: Clause | None, case_of: Callable[..., Case]) -> Judgement:
+    if clause is None:
+        return _not_understood(criterion)
+    case = case_of(criterion=criterion, clause=clause)
+    if case.evidence.interrupted:
+        return case.judgement(Answer(state=State.INVALID, reason=INTERRUPTED))
     found = JUDGES.get((clause.subject, clause.side))
     if found is None:
-        return inconclusive(f"a {clause.subject.value} at the {clause.side.value} cannot be measured yet")
-    return found(case)
+        what = f"a {clause.subject.value} at the {clause.side.value}"
+        return case.judgement(inconclusive(f"{what} cannot be measured yet"))
+    answer = found(case)
+    if clause.side is Side.CLIENT and clause.subject not in RUN_WIDE:
+        answer = less_own_error(case, clause, answer)
+    return case.judgement(answer)
 
 
 def _not_understood(criterion: Criterion) -> Judgement:
@@ -106,3 +100,8 @@ def _notes(promise: Promise, evidence: Evidence) -> Iterator[str]:
     for name, state in evidence.sources.items():
         if state.presence is not Presence.PRESENT:
             yield f"not seen: {name} ({state.presence.value}{': ' + state.detail if state.detail else ''})"
+
+
+def _late(mistimed: dict[str, str]) -> Iterator[str]:
+    for phase, why in mistimed.items():
+        yield f"{phase}: {why}. Lateness only lengthens times: nothing is called kept there"

@@ -13,7 +13,6 @@ from headway.lab import process, valkey
 from headway.lab.database import evidence_url
 from headway.lab.edge import ACCESS_LOG
 from headway.lab.ports import HOST
-from headway.lab.process import NICENESS
 from headway.lab.room import LOGS
 from headway.lab.state import Memory
 from headway.model import Sources
@@ -89,8 +88,7 @@ class LabStatus:
             at = f"127.0.0.1:{each.port}" if each.port else "elsewhere"
             lines.append(f"# {each.name:<{width}}  {mark}  {at}  {each.version}  ({who})")
         lines.append(
-            f"# services run {NICENESS} nicer than the command that started them, so that a load generator on the"
-            " same cores goes first"
+            "# services run in the scheduler's idle class, so that a load generator on the same cores goes first"
         )
         lines += [f"# {note}" for note in self.notes]
         lines += [f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()]

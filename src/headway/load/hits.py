@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 _TAG = re.compile(r"Tag=p(\d+)\.r(\d+)\.(\w+),([\d.]+),[\d.]+,[\d.]+,(\S+)$")
-_KINDS = [kind.value for kind in FailureKind]
+_KINDS = [kind.name for kind in FailureKind]
 ERROR_SAMPLES = 5
 
 Line = dict[str, Any]

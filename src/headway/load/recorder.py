@@ -77,7 +77,7 @@ class Recorder:
 
     def failed(self, route: int, kind: FailureKind, message: str = "") -> None:
         """One request got no good answer."""
-        self.failures[route, kind.value] += 1
+        self.failures[route, kind.name] += 1
         text = f"{kind.value}: {message}" if message else kind.value
         if len(self._reported) < ERROR_SAMPLES and text not in self._reported:
             self._reported.add(text)

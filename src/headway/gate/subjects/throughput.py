@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway.gate import intervals
-from headway.gate.case import Answer, Case, same_load, weighed
+from headway.gate.case import Answer, Case, less_own_error, same_load, weighed
 from headway.gate.plan import clauses
 from headway.gate.seconds import answers
 from headway.gate.subjects import latency
@@ -47,7 +47,7 @@ def judge(case: Case) -> Answer:
     for state, reason in (_errors(case, found.failed, found.totals), *_latencies(case, hits)):
         if state is State.BROKEN:
             return replace(answer, state=state, reason=reason, requests_to_settle=None)
-        if state is State.INCONCLUSIVE and answer.state is State.KEPT:
+        if state is not State.KEPT and answer.state is State.KEPT:
             answer = replace(answer, state=state, reason=reason)
     return answer
 
@@ -72,7 +72,7 @@ def _latencies(case: Case, hits: PhaseHits) -> list[tuple[State, str]]:
     found = []
     for clause in clauses(case.promise):
         if same_load(clause) and clause.comparison in {Comparison.LT, Comparison.LE}:
-            answer = latency.of_hits(clause, hits, None)
+            answer = less_own_error(case, clause, latency.of_hits(clause, hits, None))
             found.append(
                 (answer.state, f"at this rate '{clause_text(clause)}' is {answer.state.value}: {answer.reason}")
             )
