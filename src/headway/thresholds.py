@@ -43,3 +43,19 @@ Source: Law, Simulation Modeling and Analysis, batch means (10 to 30 batches).""
 
 SINGLE_PLAN_ROWS_PER_SCAN = 10_000
 """A table read sequentially but fewer rows a scan than this was left early (a LIMIT), and was not read as a whole."""
+
+DOMINANT_STATEMENT_MIN_RATIO = 0.10
+"""Share of database time from which a statement is worth a line: below it, mending it moves nothing one can measure."""
+
+FAILURES_MIN_RATIO = 0.001
+"""Share of failed requests from which they are a finding: one in a thousand, the usual error budget's order."""
+
+SATURATED_CPU_RATIO = 0.90
+"""Average share of all cores over a phase from which the machine is called saturated. Queueing theory: at 90%
+utilisation the wait is nine times the service time (M/M/1)."""
+
+CONNECTION_PER_REQUEST_MIN_RATIO = 0.5
+"""Database connections opened per request from which there is no pool to speak of."""
+
+SYMPTOM_WEIGHT_RATIO = 0.3
+"""Saturation and backlog are symptoms; weighed so that a statement with a larger share of its cause goes first."""

@@ -188,6 +188,7 @@ def further_samples(interval: Interval, q: float, share_at_limit: float) -> int 
     distance = abs(share_at_limit - q)
     if distance == 0 or interval.effective <= 0:
         return None
-    spread = q * (1 - q) or share_at_limit * (1 - share_at_limit)
+    spread = max(q * (1 - q), share_at_limit * (1 - share_at_limit))
     needed = Z * Z * spread / distance**2 * (interval.samples / interval.effective)
-    return max(1, math.ceil(needed - interval.samples))
+    # Where the normal approximation says that there are enough already, it is too rough: as many again.
+    return math.ceil(needed - interval.samples) if needed > interval.samples else interval.samples

@@ -1,0 +1,28 @@
+"""The rules. Each takes a run's Evidence and yields Findings; what it needs and is not there gives none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.diagnose.rules import (
+    backlog,
+    cache_unused,
+    connection_per_request,
+    dominant_statement,
+    failures,
+    saturated_host,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from headway.model import Evidence, Finding
+
+RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    dominant_statement.find,
+    failures.find,
+    saturated_host.find,
+    backlog.find,
+    connection_per_request.find,
+    cache_unused.find,
+)

@@ -1,0 +1,40 @@
+"""The service opens a database connection for most requests: each costs a process, a handshake and a login."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.diagnose.windows import answered
+from headway.diagnose.words import fingerprint
+from headway.model import Finding, Subject
+from headway.thresholds import CONNECTION_PER_REQUEST_MIN_RATIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from headway.model import Evidence
+
+RULE = "connection-per-request"
+SHARE = 0.1
+"""What it costs is not measured here, so it never outranks what is."""
+
+
+def find(evidence: Evidence) -> Iterator[Finding]:
+    """One finding a phase."""
+    for hits in evidence.phases:
+        requests = answered(hits)
+        for database in evidence.databases:
+            opened = database.sessions / requests if requests and database.phase == hits.phase.name else 0.0
+            if opened >= CONNECTION_PER_REQUEST_MIN_RATIO:
+                yield Finding(
+                    rule=RULE,
+                    phase=hits.phase.name,
+                    line=(
+                        f"{database.sessions:,} database connections were opened for {requests:,} requests, at most"
+                        f" {database.connections:,} of {database.max_connections:,} at once: no pool"
+                    ),
+                    explains=(Subject.LATENCY, Subject.THROUGHPUT, Subject.ERROR_RATE, Subject.AVAILABILITY),
+                    share_ratio=SHARE,
+                    share_of="unmeasured",
+                    fingerprint=fingerprint(RULE),
+                )

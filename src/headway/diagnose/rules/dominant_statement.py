@@ -1,0 +1,62 @@
+"""
+Statements that take a large share of the database's time, and how: what they scan, how often a request calls them.
+
+For: fixing one statement moves the whole. Against: a large share of little time is little; the share says nothing of
+that, the table of statements does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from headway.diagnose.windows import answered
+from headway.diagnose.words import fingerprint, one_line
+from headway.model import Finding, Subject
+from headway.thresholds import DOMINANT_STATEMENT_MIN_RATIO, INDEXED_MIN_CALLS, INDEXED_MIN_TABLE_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from headway.model import Evidence, PhaseHits, Statement
+
+RULE = "dominant-statement"
+COSTS = (Subject.LATENCY, Subject.THROUGHPUT, Subject.ERROR_RATE, Subject.AVAILABILITY)
+
+
+def find(evidence: Evidence) -> Iterator[Finding]:
+    """A finding for each statement with its share, phase by phase."""
+    calls = Counter[str]()
+    for statement in evidence.statements:
+        calls[statement.id] += statement.calls
+    for hits in evidence.phases:
+        for statement in evidence.statements:
+            own = statement.phase == hits.phase.name and not statement.is_utility and not statement.nested
+            if own and statement.share_ratio >= DOMINANT_STATEMENT_MIN_RATIO:
+                yield _finding(hits, statement, busy=calls[statement.id] > INDEXED_MIN_CALLS)
+
+
+def _finding(hits: PhaseHits, statement: Statement, *, busy: bool) -> Finding:
+    scans = [scan for scan in statement.plan.scans if not scan.stops_early] if statement.plan else []
+    large = [scan for scan in scans if scan.rows > INDEXED_MIN_TABLE_ROWS]
+    parts = [f"{statement.share_ratio:.0%} of database time is one statement: {one_line(statement.text)}"]
+    parts += [f"sequential scan of {scan.rows:,.0f} rows of {one_line(scan.table, 60)}" for scan in large]
+    parts.append(
+        f"{statement.mean_ns / 1e6:.3g} ms on average, {statement.calls:,} calls{_per_request(hits, statement)}"
+    )
+    return Finding(
+        rule=RULE,
+        phase=hits.phase.name,
+        line="; ".join(parts),
+        explains=(*COSTS, Subject.INDEXED) if large and busy else COSTS,
+        share_ratio=statement.share_ratio,
+        share_of="database time",
+        fingerprint=fingerprint(RULE, statement.text),
+        details=tuple(f"filter: {one_line(scan.filter)}" for scan in large if scan.filter),
+    )
+
+
+def _per_request(hits: PhaseHits, statement: Statement) -> str:
+    requests = answered(hits)
+    ratio = statement.calls / requests if requests else 0.0
+    return f", {ratio:.1f} a request" if ratio >= 1.5 else ""
