@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import metrics, queries, settings
-from shop.app import create
 
 from headway.evidence import promql, rulefiles
 from headway.load import scenario as scenarios
 from headway.model import Subject
 from headway.promises import increment
+from shop import metrics, queries, settings
+from shop.app import create
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 INCREMENT = SHOP / ".specweave" / "increments" / "0050-performance-optimization"
@@ -77,7 +77,7 @@ def test_every_criterion_of_the_increment_is_understood() -> None:
 
 
 def test_the_plan_and_the_specification_keep_the_strict_form() -> None:
-    """What SpecWeave's own validators refuse is not there: criteria or check boxes in the plan, task ids in the spec."""
+    """What SpecWeave's own validators refuse is not there: criteria in the plan, task ids in the specification."""
     plan, spec = (INCREMENT / "plan.md").read_text(), (INCREMENT / "spec.md").read_text()
     assert "Acceptance Criteria" not in plan and "- [ ]" not in plan
     assert not re.search(r"T-\d{3}", spec) and "```" not in spec

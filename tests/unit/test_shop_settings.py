@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from shop.settings import Settings, SettingsError, read
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Connection = psycopg.AsyncConnection[DictRow]
 Row = dict[str, Any]
 
-POOL_WAIT_S = 5.0  # a request that waits longer for a connection is answered 503: its caller has given up
+POOL_WAIT_S = 2.0  # a request that waits longer for a connection is answered 503: better refused than forgotten
 CONNECT_TIMEOUT_S = 5
 
 # psycopg sends small integers as smallint or integer: the same statement would be planned, and counted by
