@@ -59,3 +59,6 @@ CONNECTION_PER_REQUEST_MIN_RATIO = 0.5
 
 SYMPTOM_WEIGHT_RATIO = 0.3
 """Saturation and backlog are symptoms; weighed so that a statement with a larger share of its cause goes first."""
+
+DATABASE_IDLE_MAX_SESSIONS = 0.2
+"""Statements executing at once, on average, below which the database is idle and no statement's share matters."""

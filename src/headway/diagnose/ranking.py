@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 def find(evidence: Evidence) -> tuple[Finding, ...]:
-    """Every finding of every rule, the largest share first. What the evidence lacks gives no finding."""
+    """Every finding of every rule, the weightiest first. What the evidence lacks gives no finding."""
     found = [finding for rule in RULES for finding in rule(evidence)]
-    return tuple(sorted(found, key=lambda each: -each.share_ratio))
+    return tuple(sorted(found, key=lambda each: -_weight(each)))
+
+
+def _weight(finding: Finding) -> float:
+    return finding.share_ratio if finding.weight_ratio is None else finding.weight_ratio
 
 
 def explain(findings: Sequence[Finding], subject: Subject, phase: str, *, side: Side | None = None) -> Finding | None:

@@ -24,6 +24,9 @@ def configuration(folder: Path, port: int, app_ports: Sequence[int]) -> str:
     """
     The inside of nginx's http block: cache what the app's Cache-Control allows, balance the rest.
 
+    There is no proxy_cache_lock: it would hold every request for an answer that may not be cached, and the requests
+    for one busy user would go to the origin one by one, half a second apart.
+
     The access log has one JSON object a request under nginx's own variable names. A service without an answer from
     the cache or the origin leaves `"upstream_cache_status":""`.
     """
@@ -49,7 +52,6 @@ def configuration(folder: Path, port: int, app_ports: Sequence[int]) -> str:
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_cache edge;
             proxy_cache_key $host$request_uri;
-            proxy_cache_lock on;
             proxy_cache_use_stale updating;
             proxy_cache_background_update on;
             proxy_cache_bypass $http_authorization;

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 POLICY = os.SCHED_IDLE
 """Services get every moment that no ordinary process wants, so that a load generator on the same cores is scheduled
-first and its own lateness stays out of the service's latency. At nice +5 a generator using 1% of a core beside a hundred
-busy backends was 38 ms late at P99. Source: sched(7), SCHED_IDLE."""
+first and its own lateness stays out of the service's latency. At nice +5 a generator using 1% of a core beside a
+hundred busy backends was 38 ms late at P99. Source: sched(7), SCHED_IDLE."""
 
 UNPRIVILEGED = "nobody"
 

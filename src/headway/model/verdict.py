@@ -29,8 +29,9 @@ class Finding:
     """
     One thing that costs the promise its budget.
 
-    `line` is the one sentence a person reads. `share_ratio` is the share of what `share_of` names; findings are ranked
-    by it within the subjects they explain. `fingerprint` is stable over runs.
+    `line` is the one sentence a person reads. `share_ratio` is the share of what `share_of` names. `weight_ratio` is
+    how much it explains beside the others, by which findings are ranked; None: as much as its share. `fingerprint` is
+    stable over runs.
     """
 
     rule: str
@@ -41,6 +42,7 @@ class Finding:
     share_of: str  # "database time", "requests", "the machine's CPU"
     fingerprint: str
     details: tuple[str, ...] = ()
+    weight_ratio: float | None = None
 
 
 class State(StrEnum):

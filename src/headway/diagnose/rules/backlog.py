@@ -44,7 +44,8 @@ def _finding(hits: PhaseHits) -> Iterator[Finding]:
             f" {hits.health.connections_peak:,} connections"
         ),
         explains=(Subject.LATENCY, Subject.THROUGHPUT),
-        share_ratio=waited * SYMPTOM_WEIGHT_RATIO,
+        share_ratio=waited,
+        weight_ratio=waited * SYMPTOM_WEIGHT_RATIO,
         share_of="response time at P95",
         fingerprint=fingerprint(RULE),
     )

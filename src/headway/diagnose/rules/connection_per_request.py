@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from headway.model import Evidence
 
 RULE = "connection-per-request"
-SHARE = 0.1
-"""What it costs is not measured here, so it never outranks what is."""
+WEIGHT = 0.1
+"""What it costs is not measured here, so it seldom outranks what is."""
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -34,7 +34,8 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                         f" {database.connections:,} of {database.max_connections:,} at once: no pool"
                     ),
                     explains=(Subject.LATENCY, Subject.THROUGHPUT, Subject.ERROR_RATE, Subject.AVAILABILITY),
-                    share_ratio=SHARE,
-                    share_of="unmeasured",
+                    share_ratio=min(1.0, opened),
+                    share_of="requests",
+                    weight_ratio=WEIGHT,
                     fingerprint=fingerprint(RULE),
                 )

@@ -1,19 +1,25 @@
 """
 Statements that take a large share of the database's time, and how: what they scan, how often a request calls them.
 
-For: fixing one statement moves the whole. Against: a large share of little time is little; the share says nothing of
-that, the table of statements does.
+For: fixing one statement moves the whole. Against: a large share of little time is little, so it weighs only as much as
+the database could keep the machine busy: sessions executing at once over cores.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Finding, Subject
-from headway.thresholds import DOMINANT_STATEMENT_MIN_RATIO, INDEXED_MIN_CALLS, INDEXED_MIN_TABLE_ROWS
+from headway.thresholds import (
+    DATABASE_IDLE_MAX_SESSIONS,
+    DOMINANT_STATEMENT_MIN_RATIO,
+    INDEXED_MIN_CALLS,
+    INDEXED_MIN_TABLE_ROWS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +39,21 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         for statement in evidence.statements:
             own = statement.phase == hits.phase.name and not statement.is_utility and not statement.nested
             if own and statement.share_ratio >= DOMINANT_STATEMENT_MIN_RATIO:
-                yield _finding(hits, statement, busy=calls[statement.id] > INDEXED_MIN_CALLS)
+                finding = _finding(hits, statement, often=calls[statement.id] > INDEXED_MIN_CALLS)
+                if Subject.INDEXED in finding.explains or _busy(evidence, hits) >= DATABASE_IDLE_MAX_SESSIONS:
+                    yield replace(
+                        finding,
+                        weight_ratio=finding.share_ratio * min(1.0, _busy(evidence, hits) / evidence.machine.cores),
+                    )
 
 
-def _finding(hits: PhaseHits, statement: Statement, *, busy: bool) -> Finding:
+def _busy(evidence: Evidence, hits: PhaseHits) -> float:
+    """Statements executing at once, on average over the phase."""
+    total_ns = sum(each.total_ns for each in evidence.statements if each.phase == hits.phase.name and not each.nested)
+    return total_ns / 1e9 / max(1, hits.seconds)
+
+
+def _finding(hits: PhaseHits, statement: Statement, *, often: bool) -> Finding:
     scans = [scan for scan in statement.plan.scans if not scan.stops_early] if statement.plan else []
     large = [scan for scan in scans if scan.rows > INDEXED_MIN_TABLE_ROWS]
     parts = [f"{statement.share_ratio:.0%} of database time is one statement: {one_line(statement.text)}"]
@@ -48,7 +65,7 @@ def _finding(hits: PhaseHits, statement: Statement, *, busy: bool) -> Finding:
         rule=RULE,
         phase=hits.phase.name,
         line="; ".join(parts),
-        explains=(*COSTS, Subject.INDEXED) if large and busy else COSTS,
+        explains=(*COSTS, Subject.INDEXED) if large and often else COSTS,
         share_ratio=statement.share_ratio,
         share_of="database time",
         fingerprint=fingerprint(RULE, statement.text),

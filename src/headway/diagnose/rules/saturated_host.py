@@ -44,7 +44,8 @@ def _finding(evidence: Evidence, hits: PhaseHits, busy: float) -> Finding:
         line=f"the machine's {evidence.machine.cores} cores were {busy:.0%} busy" + (f": {busiest}" if busiest else ""),
         explains=(Subject.LATENCY, Subject.THROUGHPUT, Subject.ERROR_RATE, Subject.AVAILABILITY),
         # Saturation is a symptom: it ranks below the statement that causes it, above what is small.
-        share_ratio=busy * SYMPTOM_WEIGHT_RATIO,
+        share_ratio=busy,
+        weight_ratio=busy * SYMPTOM_WEIGHT_RATIO,
         share_of="the machine's CPU",
         fingerprint=fingerprint(RULE),
     )
