@@ -46,7 +46,7 @@ def test_two_pacers_of_one_seed_say_the_same(seed: int, worker: int) -> None:
 
 
 def test_poisson_gaps_are_exponential_at_the_rate() -> None:
-    """Poisson arrivals have the rate asked for, gaps that spread as far as their mean, and differ by worker and seed."""
+    """Poisson arrivals have the rate asked for and gaps that spread as far as their mean; seeds and workers differ."""
     made = times(phase(1000, Arrivals.POISSON), end_ns=100 * 10**9)
     gaps = np.diff(made)
     assert abs(len(made) - 100_000) < 5 * np.sqrt(100_000)
