@@ -140,10 +140,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one. Only here does the parser know whether more may come."""
         if self._complete and not self.head_only:
-            self._reusable = False  # a second answer to one request: the next one's answer would be mistaken
-            return
-        self._status = self._parser.get_status_code()
-        if self._status >= 200:
+            self._reusable = False  # a second answer to one request: it would be mistaken for the next one's
+        elif self._headers_done:
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
 
