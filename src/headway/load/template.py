@@ -10,7 +10,7 @@ from urllib.parse import quote
 from headway.conventions import USER_AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from headway.model import Route
 
@@ -48,7 +48,8 @@ class Stream:
 
 def in_path(value: str) -> bytes:
     """Percent-encoded, so that no value can end the path, the form field or the line."""
-    return quote(value, safe="").encode()
+    # Most values are numbers, for which asking is far cheaper than quoting.
+    return value.encode() if value.isascii() and value.isalnum() else quote(value, safe="").encode()
 
 
 def in_json(value: str) -> bytes:
@@ -81,13 +82,14 @@ def renderer(route: Route, host: str, draws: Mapping[str, Callable[[], list[str]
     streams = {name: Stream(draws[name]) for name in {*used, *in_body}}
     encode = in_path if _is_form(route) else in_json
 
+    path_end = len(f"{route.method} {route.path}")
+    line, rest = _parts(head[:path_end], streams, in_path), _parts(head[path_end:], streams, in_header)
+    body = _parts(route.body or "", streams, encode)
+    has_body = route.body is not None
+
     def render() -> bytes:
         values = {name: stream.text() for name, stream in streams.items()}
-        path_end = len(f"{route.method} {route.path}")
-        line = _filled(head[:path_end], values, in_path)
-        rest = _filled(head[path_end:], values, in_header)
-        body = _filled(route.body or "", values, encode)
-        return _whole(line + rest, body, has_body=route.body is not None)
+        return _whole(_filled(line, values) + _filled(rest, values), _filled(body, values), has_body=has_body)
 
     return render
 
@@ -124,9 +126,22 @@ def _whole(head: bytes, body: bytes, *, has_body: bool) -> bytes:
     return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body) if has_body else head + b"\r\n"
 
 
-def _filled(text: str, values: Mapping[str, str], encode: Callable[[str], bytes]) -> bytes:
-    parts = _NAME.split(text)
-    return b"".join(
-        part.encode() if index % 2 == 0 else encode(values[part]) if part in values else b"{%b}" % part.encode()
-        for index, part in enumerate(parts)
-    )
+_Part = tuple[bytes, str, "Callable[[str], bytes] | None"]
+"""Literal bytes; or, with an encoder, the name of the value that stands there."""
+
+
+def _parts(text: str, known: Collection[str], encode: Callable[[str], bytes]) -> list[_Part]:
+    """The text cut at its `{name}`s, once; braces around what isn't known stay literal."""
+    found: list[_Part] = []
+    for index, part in enumerate(_NAME.split(text)):
+        if index % 2 == 0:
+            found.append((part.encode(), "", None))
+        elif part in known:
+            found.append((b"", part, encode))
+        else:
+            found.append((b"{%b}" % part.encode(), "", None))
+    return found
+
+
+def _filled(parts: list[_Part], values: Mapping[str, str]) -> bytes:
+    return b"".join([literal if encode is None else encode(values[name]) for literal, name, encode in parts])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headway.model import Judgement, State, Verdict
 from headway.promises.spoken import NO_BOUND, limit_text, statistic_text, value_text
 from headway.report.visible import one_line
-from headway.report.words import EXIT_MEANINGS, NOTHING, count_text
+from headway.report.words import EXIT_MEANINGS, FAILED, NOTHING, count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,10 +87,12 @@ def verdict_line(verdict: Verdict) -> str:
 
 
 def interval_text(judgement: Judgement) -> str:
-    """ "398 ms to 427 ms"; a side that is open is said as open; a dash when there is no interval."""
+    """ "398 ms to 427 ms"; an open side is said as open, failed requests as failed; a dash for none."""
     clause, low, high = judgement.clause, judgement.low, judgement.high
     if clause is None or (low is None and high is None):
         return NOTHING
+    if low is not None and math.isinf(low) and low > 0:
+        return FAILED
     down = NO_BOUND if low is None else value_text(clause, low)
     up = NO_BOUND if high is None or math.isinf(high) else value_text(clause, high)
     return f"{down} to {up}"
@@ -105,7 +107,7 @@ def _row(judgement: Judgement) -> Row:
             limit = f"{statistic_text(clause.statistic)} {limit}"
     measured = NOTHING
     if clause is not None and judgement.measured is not None:
-        measured = value_text(clause, judgement.measured)
+        measured = FAILED if math.isinf(judgement.measured) else value_text(clause, judgement.measured)
     is_kept = judgement.state is State.KEPT
     where = (
         ""

@@ -111,7 +111,8 @@ def _table(table: Sequence[Row], width: int) -> Iterator[Text]:
     yield from _first_lines(_HEADINGS, sizes, tiers, head="bold", style="bold")
     for row, first in zip(table, firsts, strict=True):
         yield from _first_lines(first, sizes, tiers, head=_STYLES[row.state])
-        yield from wrapped(row.text, width, indent=_INDENT)
+        written = not row.priority or f"({row.priority})" in row.text
+        yield from wrapped(row.text if written else f"{row.text} ({row.priority})", width, indent=_INDENT)
         basis = " · ".join(each for each in (row.source, row.load) if each)
         yield from wrapped(basis, width, indent=_INDENT, style="dim")
         for remark in row.remarks:

@@ -8,6 +8,7 @@ from headway.model import Arrivals, ExitCode, LoadModel, Phase, State
 from headway.promises.spoken import duration_text, rate_text
 
 NOTHING = "–"
+FAILED = "failed"
 MARKS = {State.KEPT: "✓", State.BROKEN: "✗", State.INCONCLUSIVE: "?", State.INVALID: "!"}
 
 EXIT_MEANINGS = {
@@ -38,7 +39,7 @@ def ns_text(value_ns: float | None) -> str:
     """A latency for reading; None is a dash, infinity says that the rank falls among failed requests."""
     if value_ns is None or math.isnan(value_ns):
         return NOTHING
-    return "failed" if math.isinf(value_ns) else duration_text(value_ns)
+    return FAILED if math.isinf(value_ns) else duration_text(value_ns)
 
 
 def bytes_text(size: float | None) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Finding, Subject
+from headway.promises.spoken import duration_text
 from headway.thresholds import (
     DATABASE_IDLE_MAX_SESSIONS,
     DOMINANT_STATEMENT_MIN_RATIO,
@@ -59,7 +60,7 @@ def _finding(hits: PhaseHits, statement: Statement, *, often: bool) -> Finding:
     parts = [f"{statement.share_ratio:.0%} of database time is one statement: {one_line(statement.text)}"]
     parts += [f"sequential scan of {scan.rows:,.0f} rows of {one_line(scan.table, 60)}" for scan in large]
     parts.append(
-        f"{statement.mean_ns / 1e6:.3g} ms on average, {statement.calls:,} calls{_per_request(hits, statement)}"
+        f"{duration_text(statement.mean_ns)} on average, {statement.calls:,} calls{_per_request(hits, statement)}"
     )
     return Finding(
         rule=RULE,
