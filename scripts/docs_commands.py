@@ -11,8 +11,8 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 
 from headway.cli.main import app
@@ -56,20 +56,19 @@ def fault_of(command: str) -> str | None:
 
 def headway_fault(words: list[str]) -> str | None:
     """Parse the words as the command line would, without running anything."""
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command, info_name="headway")
+    command: Any = typer.main.get_command(app)  # typer's own copy of click: no public type
+    name = "headway"
     words = words[: words.index("|")] if "|" in words else words
-    try:
-        while isinstance(command, click.Group):
-            name, found, words = command.resolve_command(context, words)
-            if found is None:
-                return f"no command {name}"
-            command = found
-            context = click.Context(command, info_name=name, parent=context)
-        command.make_parser(context).parse_args([word for word in words if word != "--help"])
-    except click.UsageError as error:
-        return error.format_message()
-    return None
+    while hasattr(command, "commands"):
+        if not words or words[0].startswith("-"):
+            return None
+        name, *words = words
+        if name not in command.commands:
+            return f"no command {name}"
+        command = command.commands[name]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    asked = {word.partition("=")[0] for word in words if word.startswith("-")} - {"--help"}
+    return next((f"{name} has no option {option}" for option in sorted(asked - known)), None)
 
 
 def main() -> int:

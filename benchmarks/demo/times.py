@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHOP_ROWS = 200_000 + 1_000_000 + 50_000 + 1_000_000
 PGBENCH_SCALE = 20
@@ -48,8 +50,9 @@ def loaders(folder: Path) -> tuple[float, float]:
         environment = {**os.environ, "PGOPTIONS": ""}
         words = [sys.executable, "-m", "shop.data", "--database-url", str(status.database_url), "--scale", "1.0"]
         shop = timed(words, folder=shop_folder(), environment=environment)
-        pgbench = str(lab.postgres_bin() / "pgbench")
-        words = [pgbench, "--initialize", "--quiet", "--scale", str(PGBENCH_SCALE), str(status.database_url)]
+        server = next(each.pid for each in status.services if each.name == "postgres" and each.pid)
+        pgbench = Path(psutil.Process(server).exe()).with_name("pgbench")
+        words = [str(pgbench), "--initialize", "--quiet", "--scale", str(PGBENCH_SCALE), str(status.database_url)]
         return shop, timed(words, folder=folder, environment=environment)
     finally:
         lab.down()

@@ -94,7 +94,8 @@ def two_interrupts(stop: Stop) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # A second Ctrl-C may come when the drain is over already: what is left is to write the evidence down.
+            signal.signal(number, signal.SIG_IGN if stop.draining else handler)
 
 
 def load(
