@@ -78,6 +78,7 @@ class DatabaseUse(Collector):
                 connections=self._connections,
                 max_connections=after["max_connections"],
                 statements_reset=reset,
+                replicas=after["replicas"],
             )
         )
 

@@ -97,6 +97,9 @@ def _notes(promise: Promise, evidence: Evidence) -> Iterator[str]:
         for clause in criterion.clauses:
             for assumed in clause.assumed:
                 yield f"{criterion.id}: {assumed}"
+    replicas = max((each.replicas for each in evidence.databases), default=0)
+    if replicas:
+        yield f"not seen: what {replicas} streaming replica(s) answered; the database's figures are the primary's"
     for name, state in evidence.sources.items():
         if state.presence is not Presence.PRESENT:
             yield f"not seen: {name} ({state.presence.value}{': ' + state.detail if state.detail else ''})"

@@ -123,6 +123,7 @@ class Database:
     connections: int
     max_connections: int
     statements_reset: bool  # the counters were reset during the phase: the differences are lower bounds
+    replicas: int = 0  # servers it streams to; what they answer is in none of its counters
 
 
 @dataclass(frozen=True, kw_only=True)

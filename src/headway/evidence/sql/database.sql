@@ -6,7 +6,8 @@ SELECT /* headway */ pg_catalog.pg_stat_force_next_flush();
 -- What has this database done since its counters began, and how many connections may there be?
 SELECT /* headway */ xact_commit, xact_rollback, blks_hit, blks_read, temp_bytes, deadlocks, sessions, stats_reset,
        pg_catalog.current_setting('max_connections')::int AS max_connections,
-       pg_catalog.current_setting('server_version') AS server_version
+       pg_catalog.current_setting('server_version') AS server_version,
+       (SELECT count(*)::int FROM pg_catalog.pg_stat_get_wal_senders() WHERE pid IS NOT NULL) AS replicas
   FROM pg_catalog.pg_stat_database WHERE datname = current_database();
 
 -- name: database_connections
