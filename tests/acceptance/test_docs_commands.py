@@ -1,0 +1,80 @@
+"""Every `headway` command that README.md and docs/ show, run as it stands against a small lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headway.lab import Lab, shop_folder
+from keyboard import HEADWAY, shown_commands
+
+VERDICTS = {0, 3, 4, 5}
+STAND_INS = {  # what a page names as the reader's own, and what this test has
+    "--against": "app_url",
+    "--database-url": "database_url",
+    "--cache-url": "cache_url",
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A reader's folder: the increment, a scenario short enough for a test, and a lab."""
+    root = tmp_path_factory.mktemp("reader")
+    shutil.copytree(shop_folder() / ".specweave", root / ".specweave")
+    (scenario,) = root.rglob("scenario.toml")
+    text = scenario.read_text()
+    for name, value in (("duration_s", "2"), ("warmup_s", "1"), ("timeout_s", "2"), ("rate_per_s", "50")):
+        text = re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
+    scenario.write_text(text)
+    shutil.copy(scenario, root / "scenario.toml")
+    lab = Lab(root / ".headway/lab")
+    try:
+        lab.up(stage=3, scale=0.02)
+        first = run(root, "headway validate 0050 --performance --lab")
+        assert first.returncode in VERDICTS, first.stderr
+        yield root
+    finally:
+        lab.down(purge=True)
+
+
+def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """The command as shown; the reader's own addresses and long durations stand for the lab's and a short one."""
+    words = shlex.split(command.partition(" | ")[0])[1:]
+    lab = Lab(root / ".headway/lab")
+    status = lab.status()
+    if not status.running and ("--lab" in words or "--against" in words):
+        status = lab.up(stage=3, scale=0.02)
+    for option, name in STAND_INS.items():
+        if option in words:
+            words[words.index(option) + 1] = getattr(status, name)
+    if "--duration" in words:
+        words[words.index("--duration") + 1] = "2"
+    environment = {**os.environ, "NO_COLOR": "1"}
+    if "--against" in words:  # the scenario's parameters are read from a database
+        environment["HEADWAY_DATABASE_URL"] = str(status.database_url)
+    return subprocess.run(
+        [*HEADWAY, *words], cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("place", "command"), shown_commands())
+def test_a_command_shown_does_what_the_page_says(home: Path, place: str, command: str) -> None:
+    """It runs: a gate ends in a verdict, anything else ends well; JSON is JSON, and files named are written."""
+    words = shlex.split(command.partition(" | ")[0])
+    result = run(home, command)
+    assert result.returncode in (VERDICTS if "validate" in words else {0}), f"{place}: {result.stderr}"
+    for option in ("-o", "--junit", "--markdown"):
+        if option in words:
+            assert (home / words[words.index(option) + 1]).stat().st_size > 0
+    if "json" in words:
+        text = (home / words[words.index("-o") + 1]).read_text() if "-o" in words else result.stdout
+        json.loads(text)
