@@ -17,7 +17,7 @@ import typer
 
 from headway.cli.main import app
 
-FENCE = re.compile(r"^```")
+FENCE = re.compile(r"^\s*```")
 
 
 def shown(file: Path) -> list[tuple[int, str]]:
@@ -28,8 +28,8 @@ def shown(file: Path) -> list[tuple[int, str]]:
     for number, text in enumerate(file.read_text().splitlines(), start=1):
         if FENCE.match(text):
             inside = not inside
-        elif inside and (whole or text.startswith("$ ")):
-            whole += text.removeprefix("$ ") if not whole else text.strip()
+        elif inside and (whole or text.strip().startswith("$ ")):
+            whole += text.strip().removeprefix("$ ") if not whole else text.strip()
             if whole.endswith("\\"):
                 whole = whole[:-1]
                 continue

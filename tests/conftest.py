@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +17,10 @@ from headway.lab import nginx as nginx_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+# A shell that starts us in the background has Ctrl-C ignored in us and in every program we start; tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StartNginx(Protocol):

@@ -174,7 +174,8 @@ def test_a_target_that_dies_is_counted_to_the_end(tmp_path: Path) -> None:
 
 
 def generators() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
+    running = (each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE)
+    return [each for each in running if "spawn_main" in " ".join(each.cmdline())]
 
 
 def test_a_killed_worker_ends_the_run_and_keeps_the_evidence(tmp_path: Path) -> None:
