@@ -63,17 +63,6 @@ class Case:
         """That phase's hits; None when the run has no such phase."""
         return next((each for each in self.evidence.phases if each.phase.name == self.phase), None)
 
-    def route(self) -> tuple[int | None, Answer | None]:
-        """Index of the clause's route (None: the whole API), or the answer that it cannot be told."""
-        named = self.clause.route
-        if named is None:
-            return None, None
-        found = index_of(named, self.evidence.routes)
-        if found is not None:
-            return found, None
-        there = ", ".join(self.evidence.routes)
-        return None, inconclusive(f"no one route of the scenario is {named}; it has {there}")
-
     def loaded(self) -> PhaseHits | Answer:
         """The phase's hits, or the answer that they say nothing."""
         hits = self.hits
@@ -82,6 +71,16 @@ class Case:
         if self.phase in self.invalid:
             return Answer(state=State.INVALID, reason=self.invalid[self.phase])
         return hits
+
+    def requested(self) -> tuple[PhaseHits, int | None] | Answer:
+        """The phase's hits and the index of the clause's route (None: the whole API), or the answer instead."""
+        hits, named = self.loaded(), self.clause.route
+        if isinstance(hits, Answer) or named is None:
+            return hits if isinstance(hits, Answer) else (hits, None)
+        found = index_of(named, self.evidence.routes)
+        if found is not None:
+            return hits, found
+        return inconclusive(f"no one route of the scenario is {named}; it has {', '.join(self.evidence.routes)}")
 
     def source(self, name: str) -> Answer | None:
         """None when the source was there; else the answer that it was not."""

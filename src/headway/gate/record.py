@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway.conventions import VERDICT_FILE
-from headway.errors import HeadwayError
+from headway.evidence import bundle
 
 if TYPE_CHECKING:
     from headway.model import Verdict
@@ -22,15 +21,7 @@ def write(folder: Path, verdict: Verdict) -> None:
     Raises:
         HeadwayError: the folder cannot be written.
     """
-    text = json.dumps(_plain(asdict(verdict)), indent=1)
-    part = folder / f"{VERDICT_FILE}.part"
-    try:
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(folder / VERDICT_FILE)
-    except OSError as exc:
-        raise HeadwayError(
-            f"cannot write {folder / VERDICT_FILE}: {exc.strerror}", next_act="make room, then judge the run again"
-        ) from exc
+    bundle.put_json(folder / VERDICT_FILE, _plain(asdict(verdict)))
 
 
 def _plain(value: Any) -> Any:

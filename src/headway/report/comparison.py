@@ -16,11 +16,12 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from headway.errors import BadInput
+from headway.evidence import bundle
 from headway.load import histogram
 from headway.model import Evidence, Judgement, State, Verdict
 from headway.report import charts, rows, series
 from headway.report.figures import Figures, figures
-from headway.report.html import environment, put
+from headway.report.html import environment
 from headway.report.svg import Line, draw
 from headway.report.terminal import PIPED_WIDTH, printed, wrapped
 from headway.report.visible import one_line
@@ -87,7 +88,7 @@ def write_html(before: Run, after: Run, path: Path) -> None:
         BadInput: the two runs were judged by different promises.
         HeadwayError: the file cannot be written.
     """
-    put(path, page(before, after))
+    bundle.put(path, page(before, after).encode())
 
 
 def page(before: Run, after: Run) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway.errors import HeadwayError
+from headway.evidence import bundle
 from headway.model import State
 from headway.promises.spoken import percent_text
 from headway.report import rows, sections, words
@@ -28,7 +26,7 @@ def write(evidence: Evidence, verdict: Verdict, findings: Sequence[Finding], pat
     Raises:
         HeadwayError: the file cannot be written.
     """
-    put(path, page(evidence, verdict, findings))
+    bundle.put(path, page(evidence, verdict, findings).encode())
 
 
 def page(evidence: Evidence, verdict: Verdict, findings: Sequence[Finding]) -> str:
@@ -69,34 +67,6 @@ def environment() -> Environment:
     )
     made.globals.update(mark=lambda state: words.MARKS[State(state)], QUANTILES=("P50", "P95", "P99", "P99.9"))
     return made
-
-
-def put(path: Path, text: str) -> None:
-    """
-    Write `text` whole or not at all.
-
-    Raises:
-        HeadwayError: the folder cannot be written to.
-    """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise _unwritten(path, error) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise _unwritten(path, error) from error
-
-
-def _unwritten(path: Path, error: OSError) -> HeadwayError:
-    return HeadwayError(
-        f"the report {path} could not be written: {error.strerror}",
-        next_act="free space or mend the folder's permissions; 'headway validate --run' makes it again",
-    )
 
 
 def _finalize(value: object) -> object:

@@ -20,12 +20,10 @@ def judge_availability(case: Case) -> Answer:
 
 
 def _share(case: Case, *, good: bool) -> Answer:
-    hits = case.loaded()
-    if isinstance(hits, Answer):
-        return hits
-    route, unknown = case.route()
-    if unknown:
-        return unknown
+    requested = case.requested()
+    if isinstance(requested, Answer):
+        return requested
+    hits, route = requested
     found = answers(hits, hits.response, route)
     interval = intervals.share(found.good if good else found.failed, found.totals)
     if interval is None:

@@ -23,11 +23,8 @@ SOURCE = "load generator, from the intended send time"
 
 def judge(case: Case) -> Answer:
     """A quantile, the average, or the maximum of one route or of the whole API."""
-    hits = case.loaded()
-    if isinstance(hits, Answer):
-        return hits
-    route, unknown = case.route()
-    return unknown or of_hits(case.clause, hits, route)
+    found = case.requested()
+    return found if isinstance(found, Answer) else of_hits(case.clause, *found)
 
 
 def of_hits(clause: Clause, hits: PhaseHits, route: int | None) -> Answer:

@@ -28,12 +28,10 @@ SOURCE = "load generator, good answers per second at the offered rate"
 
 def judge(case: Case) -> Answer:
     """The rate of good answers, then the errors, then the latencies, at the promised rate."""
-    hits = case.loaded()
-    if isinstance(hits, Answer):
-        return hits
-    route, unknown = case.route()
-    if unknown:
-        return unknown
+    requested = case.requested()
+    if isinstance(requested, Answer):
+        return requested
+    hits, route = requested
     found = answers(hits, hits.response, route)
     in_time = found.good if route is not None else hits.good.astype(float)
     interval = intervals.rate(in_time)
