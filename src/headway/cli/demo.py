@@ -9,9 +9,10 @@ import typer
 from headway.cli import options
 from headway.cli.options import DEFAULT_STATE, HERE
 
-EXAMPLES = """
-Examples: headway demo | headway demo --scale 0.1 --duration 5 --keep
-"""
+EXAMPLES = options.examples(
+    "headway demo",
+    "headway demo --scale 0.1 --duration 10 --keep",
+)
 
 
 def demo(

@@ -13,10 +13,13 @@ from headway.cli.options import DEFAULT_STATE, Format
 if TYPE_CHECKING:
     from headway.lab import LabStatus
 
-EXAMPLES = """
-Examples: headway lab up --stage 1 --scale 0.1 | headway lab status --format json |
-headway lab up --stage 4 --set SHOP_POOL=20 | headway lab logs app-1 | headway lab down
-"""
+EXAMPLES = options.examples(
+    "headway lab up --stage 1 --scale 0.1",
+    "headway lab status --format json",
+    "headway lab up --stage 4 --set SHOP_POOL=20",
+    "headway lab logs app-1",
+    "headway lab down",
+)
 
 app = typer.Typer(
     help="Start, show and stop the embedded lab: PostgreSQL, Valkey, nginx and the reference shop.",
@@ -40,7 +43,9 @@ UseCacheOption = Annotated[
 ]
 
 
-@app.command(epilog="Examples: headway lab up --stage 1 --scale 0.1 | headway lab up --stage 4 --set SHOP_POOL=20")
+@app.command(
+    epilog=options.examples("headway lab up --stage 1 --scale 0.1", "headway lab up --stage 4 --set SHOP_POOL=20")
+)
 def up(
     stage: StageOption = None,
     scale: ScaleOption = None,
@@ -67,7 +72,9 @@ def up(
     _deliver(status, format, output)
 
 
-@app.command(epilog='Examples: headway lab status | eval "$(headway lab status)" | headway lab status --format json')
+@app.command(
+    epilog=options.examples("headway lab status", 'eval "$(headway lab status)"', "headway lab status --format json")
+)
 def status(
     state: options.StateOption = DEFAULT_STATE,
     format: options.FormatOption = Format.TEXT,
@@ -79,7 +86,7 @@ def status(
     _deliver(Lab(state).status(), format, output)
 
 
-@app.command(epilog="Examples: headway lab logs | headway lab logs postgres --lines 100")
+@app.command(epilog=options.examples("headway lab logs", "headway lab logs postgres --lines 100"))
 def logs(
     name: Annotated[str | None, typer.Argument(help="A service, or 'data' or 'indexes'; default: all.")] = None,
     lines: Annotated[int, typer.Option("--lines", min=1, help="Last lines of each.")] = 20,
@@ -99,7 +106,7 @@ def logs(
         options.deliver("\n".join(f"==> {each} <==\n{text}" for each, text in found.items()), output)
 
 
-@app.command(epilog="Examples: headway lab down | headway lab down --purge")
+@app.command(epilog=options.examples("headway lab down", "headway lab down --purge"))
 def down(
     purge: Annotated[bool, typer.Option("--purge", help="Remove the data and the state folder as well.")] = False,
     state: options.StateOption = DEFAULT_STATE,

@@ -46,6 +46,12 @@ WatchOption = Annotated[
     list[str] | None, typer.Option("--watch", metavar="NAME=PID", help="A process to watch; may be repeated.")
 ]
 
+
+def examples(*commands: str) -> str:
+    """The end of a command's help: one example a line, kept as lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
 DEFAULT_STATE = Path(STATE_FOLDER) / LAB_FOLDER
 HERE = Path()
 

@@ -11,10 +11,10 @@ import typer
 from headway.cli import options
 from headway.cli.options import Format
 
-EXAMPLES = """
-Examples: headway run scenario.toml --lab |
-headway run scenario.toml --against http://127.0.0.1:8000 --duration 30
-"""
+EXAMPLES = options.examples(
+    "headway run scenario.toml --lab",
+    "headway run scenario.toml --against http://127.0.0.1:8000 --duration 30",
+)
 
 
 @options.flattened

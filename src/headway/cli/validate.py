@@ -11,11 +11,11 @@ import typer
 from headway.cli import options
 from headway.cli.options import Format
 
-EXAMPLES = """
-Examples: headway validate 0050 --performance --lab |
-headway validate 0050 --performance --against http://127.0.0.1:8000 --database-url postgresql://127.0.0.1/shop |
-headway validate 0050 --performance --run latest --format json
-"""
+EXAMPLES = options.examples(
+    "headway validate 0050 --performance --lab",
+    "headway validate 0050 --performance --against http://127.0.0.1:8000 --scenario scenario.toml",
+    "headway validate 0050 --performance --run latest --format json",
+)
 
 
 @options.flattened
