@@ -126,8 +126,8 @@ def check_replica(status: LabStatus) -> None:
 
 def test_servers_are_what_was_promised(used_state: Path, shop: Path) -> None:
     """
-    PostgreSQL has both extensions and durable commits, nothing runs as root, all are niced, no password is on a command
-    line, and what is printed for people to paste is what the JSON says.
+    PostgreSQL has both extensions and durable commits, nothing runs as root that another account may execute, all are
+    niced, no password is on a command line, and what is printed for people to paste is what the JSON says.
     """
     lab = Lab(used_state)
     with pytest.raises(LabFailed, match="no lab is up"):
@@ -145,7 +145,8 @@ def test_servers_are_what_was_promised(used_state: Path, shop: Path) -> None:
     for each in family(status):
         assert os.sched_getscheduler(each.pid) == process.POLICY
         assert not any(secret in word for word in each.cmdline()), "a command line is for everybody to read"
-        assert each.uids().real != 0
+        assert each.uids().real != 0 or not process.permits(process.unprivileged(), "x", Path(each.exe()))
+    assert psutil.Process(dict(status.processes)["postgres"]).uids().real != 0
     assert (used_state / "lab.json").stat().st_mode & 0o077 == 0
     check_printed(status)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import pytest
 import small_shop
 from headway.errors import LabFailed
 from headway.lab import Lab, binaries, process, room, sources
-from keyboard import HEADWAY
+from keyboard import HEADWAY, HELD_TO_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,12 +188,8 @@ def test_the_folder_removed_under_a_running_lab(lab_state: Path, make_shop: Call
 def test_read_only_folder(lab_state: Path, make_shop: Callable[..., Path]) -> None:
     """A folder that cannot be written is one clear line and leaves nothing."""
     lab_state.parent.chmod(0o555)
-    account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    command = [sys.executable, "-c", "from headway.cli.main import main; main()", "lab", "up", "--state"]
-    done = subprocess.run(
-        [*command, lab_state, "--shop", make_shop()], capture_output=True, text=True, check=False, cwd="/",
-        user=account.pw_uid if account else None, group=account.pw_gid if account else None,
-    )  # fmt: skip
+    command = [*HELD_TO_MODES, *HEADWAY, "lab", "up", "--state", lab_state, "--shop", make_shop()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     lab_state.parent.chmod(0o755)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
