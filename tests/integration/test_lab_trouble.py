@@ -188,7 +188,7 @@ def test_the_folder_removed_under_a_running_lab(lab_state: Path, make_shop: Call
 def test_read_only_folder(lab_state: Path, make_shop: Callable[..., Path]) -> None:
     """A folder that cannot be written is one clear line and leaves nothing."""
     lab_state.parent.chmod(0o555)
-    command = [*HELD_TO_MODES, *HEADWAY, "lab", "up", "--state", lab_state, "--shop", make_shop()]
+    command = [*HELD_TO_MODES, *HEADWAY, "lab", "up", "--state", str(lab_state), "--shop", str(make_shop())]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     lab_state.parent.chmod(0o755)
     assert done.returncode == 1
