@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from headway.load import connection as connection_module
+from headway.load.dial import Dialer
 from headway.load.engine import Engine, Shot
 from headway.load.pacer import Pacer
 from headway.load.recorder import Recorder
@@ -45,7 +46,7 @@ async def driven(
     request = f"{method} / HTTP/1.1\r\nhost: x\r\n\r\n".encode()
     host, port, _ = split_url(url)
     engine = Engine(
-        address=(host, port),
+        dialer=Dialer((host, port), timeout_s),
         shots=[Shot(render=lambda: request, good=frozenset(good), head_only=method == "HEAD")],
         draw_routes=lambda: [0] * 64, recorder=recorder, timeout_ns=int(timeout_s * 1e9), most=most,
     )  # fmt: skip

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from headway.load.connection import Connection
+from headway.load.dial import DialFailed
 from headway.load.pacer import NEVER
 from headway.load.recorder import FULL
 from headway.model import FailureKind
 
 if TYPE_CHECKING:
+    from headway.load.connection import Connection
+    from headway.load.dial import Dialer
     from headway.load.pacer import Pacer
     from headway.load.recorder import Recorder
     from headway.load.timer import Timer
@@ -45,7 +47,7 @@ class Engine:
     Sends, and counts what comes back.
 
     Args:
-        address: (host, port), resolved.
+        dialer: makes the connections.
         shots: one a route.
         draw_routes: () -> a batch of route indexes, by weight.
         recorder: where to count.
@@ -56,7 +58,7 @@ class Engine:
     def __init__(
         self,
         *,
-        address: tuple[str, int],
+        dialer: Dialer,
         shots: Sequence[Shot],
         draw_routes: Callable[[], list[int]],
         recorder: Recorder,
@@ -64,7 +66,7 @@ class Engine:
         most: int,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._address = address
+        self._dialer = dialer
         self._shots = shots
         self._draw_routes = draw_routes
         self._routes: list[int] = []
@@ -271,25 +273,19 @@ class Engine:
             task.add_done_callback(self._tasks.discard)
 
     async def _open_one(self) -> None:
-        host, port = self._address
-        connection = Connection(self, monotonic_ns())
+        wanted_ns = monotonic_ns()
         try:
-            async with asyncio.timeout(self._timeout_ns / 1e9):
-                await self._loop.create_connection(lambda: connection, host, port)
-        except TimeoutError:
-            kind, message = FailureKind.CONNECT_TIMEOUT, f"{host}:{port}"
-        except OSError as error:
-            kind, message = FailureKind.CONNECT, error.strerror or str(error)
-        else:
-            return
-        if connection.free_ns:
-            return  # it was made all the same, at the last moment
+            await self._dialer.dial(self, wanted_ns)
+        except DialFailed as failed:
+            self._undialled(failed, wanted_ns)
+
+    def _undialled(self, failed: DialFailed, wanted_ns: int) -> None:
         self._connecting -= 1
         if self._back is not None:
-            self._give_up(kind, message)
+            self._give_up(failed.kind, failed.message)
         elif self.sending:
-            if connection.wanted_ns >= self.measure_from_ns:
-                self._count_unconnected(kind, message)
+            if wanted_ns >= self.measure_from_ns:
+                self._count_unconnected(failed.kind, failed.message)
             self._loop.call_later(RETRY_S, self._retry)
 
     def _retry(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headway.load import feed, template
+from headway.load.dial import Dialer
 from headway.load.engine import Engine, Shot
 from headway.load.pacer import Pacer
 from headway.load.recorder import Recorder, Second
@@ -85,8 +86,8 @@ class Work:
         phase = self._mine.phase
         most = share(phase.users or phase.max_connections, self._mine.worker, self._mine.workers)
         engine = Engine(
-            address=self._mine.address, shots=shots, draw_routes=draw_routes, recorder=self._recorder,
-            timeout_ns=int(phase.timeout_s * 1e9), most=most,
+            dialer=Dialer(self._mine.address, phase.timeout_s), shots=shots, draw_routes=draw_routes,
+            recorder=self._recorder, timeout_ns=int(phase.timeout_s * 1e9), most=most,
         )  # fmt: skip
         loop.add_reader(self._pipe.fileno(), self._heard)
         gc.collect()

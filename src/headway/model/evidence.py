@@ -7,7 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway.model.traffic import PhaseHits, Scenario
+from headway.model.hits import PhaseHits
+from headway.model.traffic import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

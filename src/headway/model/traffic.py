@@ -1,4 +1,4 @@
-"""What is sent and what came back: scenarios, phases, hits."""
+"""What is sent: scenarios, their routes and journeys, the phases of load."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    IntArray = NDArray[np.int64]
 
 
 class LoadModel(StrEnum):
@@ -25,22 +16,12 @@ class LoadModel(StrEnum):
 
 
 class Arrivals(StrEnum):
+    """How an open model's requests are spread. Bursts: `burst_size` at once, at the mean rate. Replay: as recorded."""
+
     CONSTANT = "constant"
     POISSON = "poisson"
-
-
-class FailureKind(StrEnum):
-    """Why a request got no good answer. A failed request is data."""
-
-    STATUS = "unexpected status"
-    CONNECT = "connection refused"
-    CONNECT_TIMEOUT = "connect timeout"
-    TIMEOUT = "timeout"
-    RESET = "connection reset"
-    PROTOCOL = "not HTTP"
-    TOO_LARGE = "answer too large"
-    UNSENT = "not sent: no connection came free in time"  # planned, and waited for the whole timeout: an open model
-    ABORTED = "cut off by the end of the run"
+    BURSTS = "bursts"
+    REPLAY = "replay"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +47,24 @@ class Parameter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """A value taken from an answer, for the journey's later steps to use as `{name}`."""
+
+    name: str
+    source: str  # "json" | "header" | "regex" | "cookie"
+    expression: str  # a JSONPath; a header's or cookie's name; an expression whose first group is the value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Something a good answer says besides its status. `equals` None: it is there at all."""
+
+    source: str  # "json" | "header" | "regex" | "text" | "max_bytes"
+    expression: str
+    equals: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Route:
     """One weighted request template; `{name}` in path, body and header values is filled from the parameters."""
 
@@ -76,6 +75,67 @@ class Route:
     headers: tuple[tuple[str, str], ...] = ()
     body: str | None = None
     expect_status: tuple[int, ...] = ()  # empty: any 2xx or 3xx is good
+    extract: tuple[Extraction, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Think:
+    """A pause after an answer: constant (low = high), uniform in [low, high], or exponential with mean low."""
+
+    low_s: float
+    high_s: float
+    exponential: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a journey. Its intended send time is the end of the answer before it plus that step's pause."""
+
+    route: int  # index into Scenario.routes
+    think: Think | None = None  # after the answer; None: the next step is due at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """Steps one visitor takes in order, with cookies and extracted values of its own. A failed step ends it."""
+
+    name: str
+    weight: float
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Ramp in a straight line from the level before to `target` (requests per second, or users). 0 s: a jump."""
+
+    duration_s: float
+    target: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Recorded arrivals: JSON lines of {"at_s", "route", "path"} in order of time; `speed` 2 takes half as long."""
+
+    file: Path
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """How requests travel. `host` and `connect_to` stand in for the URL's host: in the request, and to connect to."""
+
+    http2: bool = False  # by ALPN over TLS; with prior knowledge over clear text
+    keep_alive: bool = True
+    ca_file: Path | None = None
+    insecure: bool = False  # accept any certificate
+    host: str | None = None
+    connect_to: str | None = None  # "ADDRESS:PORT"
+    unix_socket: Path | None = None
+    redirects: int = 0  # followed at most, to the same host
+    details: bool = False  # time the parts of each request: connect, TLS, first byte, body
+    max_body_bytes: int = 64 << 20
+    max_head_bytes: int = 64 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +156,12 @@ class Phase:
     max_connections: int = 256
     timeout_s: float = 10.0
     seed: int = 1
+    stages: tuple[Stage, ...] = ()
+    burst_size: int = 1
+    replay: Replay | None = None
+    iterations: int | None = None  # closed: ends after so many starts, of all users together or of each
+    iterations_each: bool = False
+    control_file: Path | None = None  # closed: the users wanted, a whole number, read from it every second
 
     @property
     def whole_seconds(self) -> int:
@@ -105,104 +171,26 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What traffic to make. `default_phase` is the load the scenario's author calls ordinary."""
+    """
+    What traffic to make. `default_phase` is the load the scenario's author calls ordinary.
+
+    A route with weight 0 is asked only as a step of a journey. `setup` and `teardown` are commands run before and after
+    the load; setup's standard output, a JSON object, gives further `{name}`s.
+    """
 
     name: str
     file: Path | None
     routes: tuple[Route, ...]
     parameters: tuple[Parameter, ...]
     default_phase: Phase
+    journeys: tuple[Journey, ...] = ()
+    wire: Wire = Wire()
+    setup: tuple[str, ...] = ()
+    teardown: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True, kw_only=True)
-class LatencyCells:
-    """
-    Sparse histogram of one measure of one phase: n cells, warm-up excluded.
-
-    second: (n,) whole seconds since the warm-up ended, by completion time; route: (n,) index into the run's routes;
-    bucket: (n,) index of the histogram's bucket (`load.histogram` turns it into ns); count: (n,) requests.
-    """
-
-    second: IntArray
-    route: IntArray
-    bucket: IntArray
-    count: IntArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class FailureCells:
-    """Failed requests of one phase: second, route as in LatencyCells; kind: (n,) index into list(FailureKind)."""
-
-    second: IntArray
-    route: IntArray
-    kind: IntArray
-    count: IntArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorHealth:
-    """
-    Whether the generator could do its work, warm-up excluded. Times of the worst worker.
-
-    lateness: actual send time minus the moment it could have been sent, which is the later of the intended send time
-    and the moment a connection came free: the generator's own fault alone. Waiting for a free connection is the
-    service's doing and is counted in the response time.
-    """
-
-    lateness_p50_ns: float | None
-    lateness_p99_ns: float | None
-    lateness_max_ns: float | None
-    loop_lag_p99_ns: float | None
-    loop_lag_max_ns: float | None
-    cpu_ratio: float | None  # busiest worker, share of one core
-    workers: int
-    connections_peak: int
-    backlog_peak: int  # requests due but waiting for a connection, most at any second
-    workers_lost: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhaseHits:
-    """
-    What the load of one phase measured.
-
-    `response` counts from the intended send time (corrected for coordinated omission), `service` from the actual send
-    time. Only good answers are in the two; failures are in `failures`. Per-second arrays have (s,) entries, by
-    intended time for `planned`, by actual time for `sent`, by completion time for `good`.
-    In a closed model a request's intended time is the moment its user was free to send, so planned == sent.
-    """
-
-    phase: Phase
-    seconds: int  # measured length in whole seconds, shorter than planned when the run was cut short
-    planned: IntArray
-    sent: IntArray
-    good: IntArray
-    response: LatencyCells
-    service: LatencyCells
-    failures: FailureCells
-    statuses: Mapping[int, int]  # HTTP status -> answers
-    received_bytes: int
-    health: GeneratorHealth
-    started_at_s: float  # unix time at which the warm-up ended
-    finished: bool  # False: cut short by Ctrl-C, by a lost worker, by a dead target
-    error_samples: tuple[str, ...] = ()  # at most a handful of first messages, for people
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """The last second of a running phase, all workers together, for a live view. Quantiles are of good answers."""
-
-    phase: Phase
-    warming_up: bool
-    elapsed_s: float  # since the phase began, warm-up included
-    planned_per_s: float
-    sent_per_s: float
-    good_per_s: float
-    failed: int  # in this second
-    failed_total: int  # since the warm-up ended
-    response_p50_ns: float | None
-    response_p95_ns: float | None
-    response_p99_ns: float | None
-    service_p95_ns: float | None
-    connections: int
-    backlog: int
+    @property
+    def requests_per_start(self) -> float:
+        """Mean number of requests that one start leads to when none fails: 1 without journeys."""
+        singles = sum(each.weight for each in self.routes)
+        steps = sum(each.weight * len(each.steps) for each in self.journeys)
+        return (singles + steps) / (singles + sum(each.weight for each in self.journeys))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headway.model import PhaseHits
-    from headway.model.traffic import IntArray
+    from headway.model.hits import IntArray
 
 QUANTILES = (0.50, 0.95, 0.99, 0.999)
 EVERY_ROUTE = "all routes"

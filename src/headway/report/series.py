@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headway.model import HostSecond, LatencyCells, PhaseHits, ProcessSecond
-    from headway.model.traffic import IntArray
+    from headway.model.hits import IntArray
 
     FloatArray = NDArray[np.float64]
 
