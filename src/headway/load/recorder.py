@@ -46,6 +46,8 @@ class Second:
     cpu_ratio: float = 0.0
     connections: int = 0
     backlog: int = 0
+    files: int = 0  # open file descriptors of this worker, and how many it may have
+    files_allowed: int = 0
     errors: list[str] = field(default_factory=list)
 
 

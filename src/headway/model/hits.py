@@ -86,6 +86,13 @@ class GeneratorHealth:
     ports_peak: int | None = None  # local ports in use towards the target, all workers together
     ports_allowed: int | None = None
     calibrated_per_s: float | None = None  # what this machine's workers reach together against a null server
+    calibrated_at_s: float | None = None  # unix time of that measurement
+    floor_p50_ns: float | None = None  # the generator's own latency against the null server at half that rate
+    floor_p99_ns: float | None = None
+    steal_ratio: float | None = None  # share of the machine's CPU time that its hypervisor gave to others
+    workers_tolerated: int = 0  # how many may be lost without making the phase invalid
+    load_lost_ratio: float = 0.0  # share of the phase's requests that lost workers did not make
+    start_skew_ns: float | None = None  # workers on several machines began within so much of one another
 
 
 @dataclass(frozen=True, kw_only=True)
