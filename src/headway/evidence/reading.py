@@ -70,6 +70,8 @@ def read(folder: Path) -> Evidence:
     routes = tuple(route.name for route in run.scenario.routes)
     sources = _sources(folder, run)
     phases = hits.read(folder, run.phases, routes) if (folder / HIT_LOG).exists() else ()
+    if run.imported is not None:  # another tool made the load, and does not say how well it could
+        phases = tuple(replace(each, health=replace(each.health, cpu_ratio=None)) for each in phases)
     plans, errors = _plans(folder / PLANS_FILE)
     return Evidence(
         folder=folder,
@@ -96,6 +98,7 @@ def read(folder: Path) -> Evidence:
         host=_rows(folder / HOST_FILE, HostSecond),
         processes=_rows(folder / PROCESSES_FILE, ProcessSecond),
         monitoring=_monitoring(folder / MONITORING_FILE, phases),
+        imported=run.imported,
     )
 
 

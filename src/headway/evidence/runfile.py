@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from headway.conventions import RUN_FILE
 from headway.errors import BundleDamaged
 from headway.evidence import bundle, redact
-from headway.model import Machine, Phase, Route, Scenario, SourceState
+from headway.model import Imported, Machine, Phase, Route, Scenario, SourceState
 
 FORMAT = 1
 Kind = TypeVar("Kind")
@@ -37,6 +37,7 @@ class RunFile:
     phases: tuple[Phase, ...]
     sources: tuple[SourceState, ...]
     lower_bound_phases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # source -> phases
+    imported: Imported | None = None
 
 
 def write(folder: Path, run: RunFile) -> None:

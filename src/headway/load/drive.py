@@ -154,6 +154,7 @@ class Crew:
                 pipe.send(("start", began_ns))
             hooks = [(start_s, on_measure_start), (start_s + phase.whole_seconds, on_measure_end)]
             self._gather(began_ns - LEAD_NS, hooks)
+            self._gathered.end()
         finally:
             self._dismiss()
         self._log.event(

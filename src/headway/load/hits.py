@@ -122,7 +122,7 @@ def _phase(phase: Phase, start: Line, lines: list[Line], cells: Cells) -> PhaseH
     end = next((line for line in lines if line["kind"] == "end"), None)
     last = max((line["second"] for line in seconds), default=-1) + 1
     length = min(last, phase.whole_seconds) if seconds else 0
-    response = _latency_cells(cells["response"])
+    response, service = (_latency_cells(cells[measure]) for measure in ("response", "service"))
     statuses: Counter[int] = Counter()
     for line in seconds:
         statuses.update({int(status): n for status, n in line["statuses"].items()})
@@ -131,10 +131,9 @@ def _phase(phase: Phase, start: Line, lines: list[Line], cells: Cells) -> PhaseH
         seconds=length,
         planned=_per_second(seconds, "planned", length),
         sent=_per_second(seconds, "sent", length),
-        good=np.bincount(response.second[response.second < length],
-                         weights=response.count[response.second < length], minlength=length).astype(np.int64),
+        good=_good(response, service, seconds, length),
         response=response,
-        service=_latency_cells(cells["service"]),
+        service=service,
         failures=_failures(seconds),
         statuses=dict(statuses),
         received_bytes=sum(line["received_bytes"] for line in seconds),
@@ -143,6 +142,15 @@ def _phase(phase: Phase, start: Line, lines: list[Line], cells: Cells) -> PhaseH
         finished=bool(end and end["finished"]),
         error_samples=tuple(dict.fromkeys(text for line in seconds for text in line["errors"]))[:ERROR_SAMPLES],
     )  # fmt: skip
+
+
+def _good(response: LatencyCells, service: LatencyCells, lines: list[Line], length: int) -> IntArray:
+    """(length,) good answers by second of completion. An imported run may have no response times, or none at all."""
+    cells = response if len(response.count) else service
+    if not len(cells.count):
+        return _per_second(lines, "good", length)
+    measured = cells.second < length
+    return np.bincount(cells.second[measured], weights=cells.count[measured], minlength=length).astype(np.int64)
 
 
 def _per_second(lines: list[Line], name: str, length: int) -> IntArray:

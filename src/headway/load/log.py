@@ -31,10 +31,10 @@ LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed
 
 
 class LoadLog:
-    """Both files of one run, open for appending."""
+    """Both files of one run, open for appending; `began_s` is the log's own zero, now when None."""
 
-    def __init__(self, folder: Path) -> None:
-        self._began_s = time.time()
+    def __init__(self, folder: Path, began_s: float | None = None) -> None:
+        self._began_s = time.time() if began_s is None else began_s
         self._hits = (folder / HIT_LOG).open("a", encoding="ascii")
         self._load = (folder / LOAD_LOG).open("a", encoding="utf-8")
         if self._hits.tell() == 0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headway.load.histogram import BUCKETS, quantile_ns
-from headway.model import Progress
+from headway.model import Progress, RouteSecond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,6 +36,11 @@ class Gathering:
         if len(told) == self._workers:
             self._on_second(self._whole(self._seconds.pop(second.second)))
 
+    def end(self) -> None:
+        """Tell what is left: seconds after the measured time, which only the workers still draining had."""
+        for number in sorted(self._seconds):
+            self._on_second(self._whole(self._seconds.pop(number)))
+
     def _whole(self, told: list[Second]) -> Progress:
         failed = sum(n for each in told for _, _, n in each.failures)
         self._failed += failed
@@ -57,7 +62,38 @@ class Gathering:
             service_p95_ns=quantile_ns(service, 0.95) if some else None,
             connections=sum(each.connections for each in told),
             backlog=sum(each.backlog for each in told),
+            routes=by_route(told),
+            lateness=filled(each.lateness for each in told),
         )
+
+
+def by_route(told: Iterable[Second]) -> tuple[RouteSecond, ...]:
+    """Each route that any worker had an answer or a failure of."""
+    told = tuple(told)
+    failures: dict[int, dict[str, int]] = defaultdict(dict)
+    for each in told:
+        for route, kind, n in each.failures:
+            failures[route][kind] = failures[route].get(kind, 0) + n
+    answered = {route for each in told for route in each.response}
+    return tuple(
+        RouteSecond(
+            route=route,
+            failures=failures.get(route, {}),
+            response=filled(each.response[route] for each in told if route in each.response),
+            service=filled(each.service[route] for each in told if route in each.service),
+        )
+        for route in sorted(answered | set(failures))
+    )
+
+
+def filled(cells: Iterable[Sparse]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Buckets and counts of all the cells, a bucket perhaps named more than once."""
+    pairs = list(cells)
+    buckets, counts = (
+        np.concatenate([np.asarray(pair[side], dtype=np.int64) for pair in pairs] or [np.zeros(0, dtype=np.int64)])
+        for side in range(2)
+    )
+    return buckets, counts
 
 
 def added(cells: Iterable[Sparse]) -> NDArray[np.int64]:

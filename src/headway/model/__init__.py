@@ -11,6 +11,7 @@ from headway.model.evidence import (
     EdgeUse,
     Evidence,
     HostSecond,
+    Imported,
     Machine,
     Monitoring,
     Plan,
@@ -21,6 +22,7 @@ from headway.model.evidence import (
     Statement,
     Table,
     TableScan,
+    Told,
 )
 from headway.model.hits import (
     FailureCells,
@@ -29,6 +31,7 @@ from headway.model.hits import (
     LatencyCells,
     PhaseHits,
     Progress,
+    RouteSecond,
 )
 from headway.model.promise import Clause, Comparison, Criterion, Promise, Section, Side, Statistic, Subject
 from headway.model.traffic import (
@@ -66,6 +69,7 @@ __all__ = [
     "Finding",
     "GeneratorHealth",
     "HostSecond",
+    "Imported",
     "Journey",
     "Judgement",
     "LatencyCells",
@@ -82,6 +86,7 @@ __all__ = [
     "Promise",
     "Replay",
     "Route",
+    "RouteSecond",
     "Scenario",
     "Section",
     "Side",
@@ -96,6 +101,7 @@ __all__ = [
     "Table",
     "TableScan",
     "Think",
+    "Told",
     "Verdict",
     "Wire",
 ]

@@ -211,6 +211,38 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """
+    What another tool says of one route without showing the requests. `route` None: all together.
+
+    statistics_ns: "p95", "p99.9", "avg", "min", "max" -> ns, by the tool's own rule; failed answers are in them.
+    """
+
+    route: str | None
+    requests: int
+    failed: int
+    statistics_ns: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """
+    Where a run comes from that another tool made. Its times are not corrected for coordinated omission.
+
+    `samples`: the file has every request; without, only what is `told` is known and no interval can be made.
+    `accepted`: the person who imported it said that uncorrected times are good enough to keep a promise on.
+    """
+
+    tool: str  # "k6", "vegeta", "Locust", "HdrHistogram"
+    file: str
+    timing: str  # what its clock counts, in words
+    samples: bool
+    accepted: bool = False
+    told: tuple[Told, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """One run, read back from its folder."""
 
@@ -235,3 +267,4 @@ class Evidence:
     host: tuple[HostSecond, ...] = ()
     processes: tuple[ProcessSecond, ...] = ()
     monitoring: Monitoring | None = None
+    imported: Imported | None = None  # made by another tool; its `response` cells are empty

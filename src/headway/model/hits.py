@@ -31,6 +31,7 @@ class FailureKind(StrEnum):
     PROTOCOL = "not HTTP"
     TOO_LARGE = "answer too large"
     REDIRECT = "redirect not followed"  # to another host, or one too many
+    OTHER = "failed, as another tool says"  # of imported results only; the sample has its words
     UNSENT = "not sent: no connection came free in time"  # planned, and waited for the whole timeout: an open model
     EXHAUSTED = "generator out of resources"  # files or local ports: our own fault, the run is invalid
     ABORTED = "cut off by the end of the run"
@@ -126,6 +127,20 @@ class PhaseHits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RouteSecond:
+    """
+    One route during one second, all workers together.
+
+    failures: kind's name -> requests. response, service: (buckets, counts) of good answers, equally long.
+    """
+
+    route: int
+    failures: Mapping[str, int]
+    response: tuple[IntArray, IntArray]
+    service: tuple[IntArray, IntArray]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """The last second of a running phase, all workers together, for a live view. Quantiles are of good answers."""
 
@@ -143,3 +158,5 @@ class Progress:
     service_p95_ns: float | None
     connections: int
     backlog: int
+    routes: tuple[RouteSecond, ...] = ()  # those with an answer or a failure; none in the warm-up
+    lateness: tuple[IntArray, IntArray] | None = None  # (buckets, counts) of the requests sent
