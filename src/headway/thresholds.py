@@ -62,3 +62,32 @@ SYMPTOM_WEIGHT_RATIO = 0.3
 
 DATABASE_IDLE_MAX_SESSIONS = 0.2
 """Statements executing at once, on average, below which the database is idle and no statement's share matters."""
+
+GENERATOR_SHARE_MAX_RATIO = 0.8
+"""Share of its calibrated rate (against a server that does nothing) a generator should be asked for. Above it queues
+form in the generator itself: at 80% of capacity the mean wait is four service times (M/M/1). Exceeding it is said; it
+invalidates only a run whose generator was late, out of CPU or short of what was planned."""
+
+CALIBRATION_MIN_CPU_RATIO = 0.85
+"""Share of its core a worker must have had while it was calibrated. Below it something else was running, or the null
+server was the limit: the figure is what was seen, and is not kept for later runs."""
+
+CALIBRATION_MAX_AGE_S = 30 * 86_400
+"""A calibration older than 30 days is measured again: microcode and neighbours change without a new version."""
+
+FLOOR_NEAR_RATIO = 2.0
+"""A median within this many times the generator's own floor is half generator: it is said beside the figure."""
+
+FILES_NEAR_RATIO = 0.9
+PORTS_NEAR_RATIO = 0.8
+"""Share of the allowed file descriptors, of the local ports, from which it is said that they run out. Running out
+itself invalidates the run. Ports in TIME_WAIT stay so for 60 s. Source: Linux, tcp(7) and ip(7),
+ip_local_port_range."""
+
+STEAL_MAX_RATIO = 0.02
+"""Share of CPU time that the hypervisor gave to others from which it is named as the likely cause of lateness: 2% is
+20 ms of each second in which no clock of this machine's programs was read. Source: Linux, proc(5), steal."""
+
+START_SKEW_MAX_NS = 100_000_000
+"""Workers on several machines begin within this of one another, as well as their clocks could be compared: a tenth of
+the second by which everything is counted. Beyond it the offered rate is not the one planned."""

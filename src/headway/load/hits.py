@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"Tag=p(\d+)\.r(\d+)\.(\w+),([\d.]+),[\d.]+,[\d.]+,(\S+)$")
 _KINDS = [kind.name for kind in FailureKind]
 ERROR_SAMPLES = 5
+OF_THE_START = ("calibrated_per_s", "calibrated_at_s", "floor_p50_ns", "floor_p99_ns", "start_skew_ns")
+"""What the phase's first line says of the generator's health."""
 
 Line = dict[str, Any]
 
@@ -137,7 +139,7 @@ def _phase(phase: Phase, start: Line, lines: list[Line], cells: Cells) -> PhaseH
         failures=_failures(seconds),
         statuses=dict(statuses),
         received_bytes=sum(line["received_bytes"] for line in seconds),
-        health=_health(phase, seconds, workers=start["workers"], lost=end["workers_lost"] if end else 0),
+        health=_health(phase, start, seconds, lines),
         started_at_s=start["started_at_s"],
         finished=bool(end and end["finished"]),
         error_samples=tuple(dict.fromkeys(text for line in seconds for text in line["errors"]))[:ERROR_SAMPLES],
@@ -167,8 +169,8 @@ def _failures(lines: list[Line]) -> FailureCells:
     return FailureCells(second=table[:, 0], route=table[:, 1], kind=table[:, 2], count=table[:, 3])
 
 
-def _health(phase: Phase, lines: list[Line], *, workers: int, lost: int) -> GeneratorHealth:
-    measured = [line for line in lines if line["second"] < phase.whole_seconds]
+def _health(phase: Phase, start: Line, seconds: list[Line], lines: list[Line]) -> GeneratorHealth:
+    workers, measured = start["workers"], [line for line in seconds if line["second"] < phase.whole_seconds]
     late = [_merged(measured, "lateness", worker) for worker in range(workers)]
     lag = [_merged(measured, "loop_lag", worker) for worker in range(workers)]
     cpu = [
@@ -176,9 +178,10 @@ def _health(phase: Phase, lines: list[Line], *, workers: int, lost: int) -> Gene
         for worker in range(workers)
     ]
     by_second: dict[str, Counter[int]] = {"connections": Counter(), "backlog": Counter()}
-    for line in lines:
+    for line in seconds:
         for name, counter in by_second.items():
             counter[line["second"]] += line[name]
+    lost = {line["worker"] for line in lines if line["kind"] == "lost"}
     return GeneratorHealth(
         lateness_p50_ns=_worst(late, 0.50),
         lateness_p99_ns=_worst(late, 0.99),
@@ -189,8 +192,42 @@ def _health(phase: Phase, lines: list[Line], *, workers: int, lost: int) -> Gene
         workers=workers,
         connections_peak=max(by_second["connections"].values(), default=0),
         backlog_peak=max(by_second["backlog"].values(), default=0),
-        workers_lost=lost,
+        workers_lost=max(len(lost), *(line["workers_lost"] for line in lines if line["kind"] == "end"), 0),
+        workers_tolerated=start.get("workers_tolerated", 0),
+        load_lost_ratio=_load_lost(phase, measured, workers, lost),
+        **_taken(seconds, [line for line in lines if line["kind"] == "host"]),
+        **{name: start.get(name) for name in OF_THE_START},
     )
+
+
+def _taken(seconds: list[Line], hosts: list[Line]) -> Line:
+    """Files of the worker, and ports of the machine, nearest to their limit; the most time stolen."""
+    files = _nearest(seconds, "files")
+    ports = _nearest(hosts, "ports")
+    stolen = {line["worker"]: line["steal_ratio"] for line in hosts}  # since the start: each machine's last one counts
+    return {
+        "files_peak": files and files["files"], "files_allowed": files and files["files_allowed"],
+        "ports_peak": ports and ports["ports"], "ports_allowed": ports and ports["ports_allowed"],
+        "steal_ratio": max((each for each in stolen.values() if each is not None), default=None),
+    }  # fmt: skip
+
+
+def _nearest(lines: list[Line], name: str) -> Line | None:
+    limited = [line for line in lines if line.get(name) is not None and line.get(f"{name}_allowed")]
+    return max(limited, key=lambda line: float(line[name] / line[f"{name}_allowed"]), default=None)
+
+
+def _load_lost(phase: Phase, measured: list[Line], workers: int, lost: set[int]) -> float:
+    """The share that lost workers did not make: in each second that one did not tell, as much as the others' mean."""
+    planned: dict[int, dict[int, int]] = defaultdict(dict)
+    for line in measured:
+        planned[line["second"]][line["worker"]] = line["planned"]
+    missing = made = 0.0
+    for second in range(phase.whole_seconds if lost else 0):
+        told = planned[second]
+        made += sum(told.values())
+        missing += len(lost - told.keys()) * (sum(told.values()) / len(told) if told else 0.0)
+    return missing / (missing + made) if missing else 0.0
 
 
 def _merged(lines: list[Line], name: str, worker: int) -> IntArray:

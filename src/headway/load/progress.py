@@ -24,22 +24,25 @@ class Gathering:
 
     def __init__(self, phase: Phase, workers: int, on_second: Callable[[Progress], None]) -> None:
         self._phase = phase
-        self._workers = workers
+        self._working = set(range(workers))
         self._on_second = on_second
-        self._seconds: dict[int, list[Second]] = defaultdict(list)
+        self._seconds: dict[int, dict[int, Second]] = defaultdict(dict)
         self._failed = 0
 
-    def second(self, second: Second) -> None:
+    def second(self, worker: int, second: Second) -> None:
         """One worker's second."""
-        told = self._seconds[second.second]
-        told.append(second)
-        if len(told) == self._workers:
-            self._on_second(self._whole(self._seconds.pop(second.second)))
+        self._seconds[second.second][worker] = second
+        self._tell_whole()
 
-    def end(self) -> None:
-        """Tell what is left: seconds after the measured time, which only the workers still draining had."""
+    def lose(self, worker: int) -> None:
+        """It tells nothing any more; what it told counts."""
+        self._working.discard(worker)
+        self._tell_whole()
+
+    def _tell_whole(self) -> None:
         for number in sorted(self._seconds):
-            self._on_second(self._whole(self._seconds.pop(number)))
+            if self._working <= self._seconds[number].keys():
+                self._on_second(self._whole(list(self._seconds.pop(number).values())))
 
     def _whole(self, told: list[Second]) -> Progress:
         failed = sum(n for each in told for _, _, n in each.failures)

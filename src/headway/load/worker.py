@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.load import feed, template
+from headway.load import feed, resources, template
 from headway.load.dial import Dialer
 from headway.load.engine import Engine, Shot
 from headway.load.pacer import Pacer
@@ -77,6 +77,7 @@ class Work:
         self._started: asyncio.Future[int] | None = None
         self._drain = asyncio.Event()
         self._second = -1
+        self._files = resources.listed_files()
 
     async def run(self) -> None:
         """Prepare, wait for the start, send, drain, report."""
@@ -174,6 +175,8 @@ class Work:
     def _report(self, engine: Engine) -> None:
         now_ns = monotonic_ns()
         second = self._recorder.flush(self._second, now_ns, connections=engine.connections, backlog=engine.backlog)
+        second.files = resources.open_files() or self._files + engine.connections
+        second.files_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._second = max(self._second + 1, (now_ns - engine.measure_from_ns) // 10**9)
         self._pipe.send(("second", second))
 

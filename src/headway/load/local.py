@@ -1,0 +1,108 @@
+"""Workers on this machine: processes of this one, orders and messages through pipes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any
+
+from headway.errors import HeadwayError
+from headway.load import worker
+from headway.load.resources import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.connection import Connection as Pipe
+    from multiprocessing.context import SpawnProcess
+
+    from headway.load.crew import Message
+    from headway.load.worker import Assignment
+
+READY_S = 60.0
+LEAD_NS = 200_000_000
+"""From the order to the start: time for every worker to have heard it."""
+
+
+class Local:
+    """The hands of a crew (`crew.Hands`) on this machine."""
+
+    lead_ns = LEAD_NS
+
+    def __init__(self, shares: Sequence[Assignment]) -> None:
+        self._shares = shares
+        self._pipes: dict[Pipe, int] = {}
+        self._processes: list[SpawnProcess] = []
+        self._watch: Watch | None = None
+
+    @property
+    def workers(self) -> int:
+        """Generator processes of this crew."""
+        return len(self._shares)
+
+    def hire(self) -> None:
+        """
+        Start the workers and wait until each is ready.
+
+        Raises:
+            HeadwayError: one did not start.
+        """
+        spawn = multiprocessing.get_context("spawn")
+        for each in self._shares:
+            ours, theirs = spawn.Pipe()
+            process = spawn.Process(target=worker.main, args=(theirs, each), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes.append(process)
+            self._pipes[ours] = each.worker
+        for pipe in self._pipes:
+            try:
+                ready = pipe.poll(READY_S) and pipe.recv()[0] == "ready"
+            except (EOFError, OSError):
+                ready = False
+            if not ready:
+                raise HeadwayError("a generator process did not start", next_act="look for its error above")
+
+    def start(self, began_ns: int) -> dict[str, Any]:
+        """Give the order; nothing of one machine's clock is worth writing down."""
+        phase = self._shares[0].phase
+        from_ns = began_ns + int(phase.warmup_s * 1e9)
+        self._watch = Watch(self._shares[0].address, from_ns, from_ns + phase.whole_seconds * 10**9)
+        self._tell(("start", began_ns))
+        return {}
+
+    def messages(self, wait_s: float) -> Iterator[tuple[int, Message]]:
+        """What the workers said; one that left without "done" was killed."""
+        for ready in wait(list(self._pipes), wait_s):
+            pipe: Pipe = ready  # type: ignore[assignment]  # wait() gives back what it was given
+            worker_number = self._pipes[pipe]
+            try:
+                message: Message = pipe.recv()
+            except (EOFError, OSError):
+                message = ("lost", "its process died")
+            if message[0] in {"done", "lost"}:
+                self._pipes.pop(pipe)
+            yield worker_number, message
+        reading = self._watch.reading() if self._watch is not None else None
+        if reading is not None:
+            yield 0, ("host", reading)
+
+    def drain(self) -> None:
+        """Tell every worker to send nothing new."""
+        self._tell(("drain",))
+
+    def dismiss(self) -> None:
+        """No worker is left afterwards; those that are not done are ended."""
+        for process in self._processes:
+            if self._pipes:
+                process.terminate()
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+    def _tell(self, order: tuple[Any, ...]) -> None:
+        for pipe in self._pipes:
+            try:
+                pipe.send(order)
+            except OSError:
+                continue  # it is gone; its pipe's end says so next
