@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.gate.plan import needed_connections
+from headway.gate.plan import ORDINARY, needed_connections
 from headway.model import FailureKind, LoadModel
 from headway.thresholds import (
     DELIVERED_MIN_RATIO,
     GENERATOR_CPU_MAX_RATIO,
+    GENERATOR_SHARE_MAX_RATIO,
     LATENESS_P99_MAX_NS,
     LOOP_LAG_P99_MAX_NS,
     MIN_BATCHES,
+    START_SKEW_MAX_NS,
+    STEAL_MAX_RATIO,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from headway.model import Evidence, PhaseHits, Promise
 
 SECONDS_NEEDED = MIN_BATCHES
-UNDELIVERED = (FailureKind.UNSENT, FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT)
+UNDELIVERED = (FailureKind.UNSENT, FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.TLS)
 
 
 def invalid_phases(evidence: Evidence, promise: Promise) -> dict[str, str]:
@@ -58,20 +61,26 @@ def _first(evidence: Evidence, ailments: Callable[[PhaseHits], Iterator[str]]) -
 def _not_made(hits: PhaseHits, promise: Promise) -> Iterator[str]:
     """Every reason the load was not the one planned, the plainest first."""
     health = hits.health
-    if health.workers_lost:
-        yield f"{health.workers_lost} of {health.workers} generator processes died; run again"
+    yield from _lost(hits)
     if not hits.finished:
         yield "the load was cut short; run it to its end"
     planned, sent = int(hits.planned.sum()), int(hits.sent.sum())
     if hits.seconds == 0 or planned == 0:
         yield "no request was planned in the measured time; run longer, or raise the rate"
         return
+    yield from _exhausted(hits)
     if health.cpu_ratio is not None and health.cpu_ratio > GENERATOR_CPU_MAX_RATIO:
         yield (
-            f"the generator used {health.cpu_ratio:.0%} of its core, {GENERATOR_CPU_MAX_RATIO:.0%} allowed;"
-            " use more --workers on more cores, or another machine"
+            f"the generator used {health.cpu_ratio:.0%} of its core, {GENERATOR_CPU_MAX_RATIO:.0%} allowed"
+            f"{_too_much(hits)}; use more --workers on more cores, or another machine"
         )
     yield from _undelivered(hits, planned=planned, sent=sent)
+    yield from _unaccounted(hits)
+    if health.start_skew_ns is not None and health.start_skew_ns > START_SKEW_MAX_NS:
+        yield (
+            f"the workers began within {health.start_skew_ns / 1e6:,.0f} ms of one another as far as their clocks can"
+            f" be compared, {START_SKEW_MAX_NS / 1e6:g} ms allowed; run headway nearer to the scheduler and its workers"
+        )
     if hits.phase.model is LoadModel.OPEN and _short_of_connections(hits, promise):
         needed = needed_connections(hits.phase.rate_per_s or 0.0, promise)
         yield (
@@ -80,29 +89,93 @@ def _not_made(hits: PhaseHits, promise: Promise) -> Iterator[str]:
         )
 
 
+def _lost(hits: PhaseHits) -> Iterator[str]:
+    health = hits.health
+    if health.workers_lost > health.workers_tolerated:
+        yield f"{health.workers_lost} of {health.workers} generator processes died; run again"
+    elif hits.phase.name != ORDINARY and health.load_lost_ratio > 1 - DELIVERED_MIN_RATIO:
+        yield (
+            f"the promised rate was not offered: the {health.workers_lost} of {health.workers} workers that were lost"
+            f" left {health.load_lost_ratio:.1%} of it unmade; run again"
+        )
+
+
+def _exhausted(hits: PhaseHits) -> Iterator[str]:
+    """Requests that this machine had no file or port for: the service was never asked."""
+    count = failed(hits, FailureKind.EXHAUSTED)
+    if not count:
+        return
+    label = FailureKind.EXHAUSTED.value
+    said = next((each.removeprefix(label).strip(": ") for each in hits.error_samples if each.startswith(label)), "")
+    yield (
+        f"the generator had no file descriptor or local port for {count:,} requests{f' ({said})' if said else ''};"
+        " raise 'ulimit -n', widen net.ipv4.ip_local_port_range, keep connections alive, or use fewer of them"
+    )
+
+
 def _mistimed(hits: PhaseHits) -> Iterator[str]:
+    stolen = hits.health.steal_ratio
     cure = "give the generator a core of its own, or another machine"
+    if stolen is not None and stolen > STEAL_MAX_RATIO:
+        cure = f"the hypervisor gave {stolen:.0%} of the machine's CPU time to others: use one with cores of its own"
     for what, value, allowed in (
         ("the generator sent late", hits.health.lateness_p99_ns, LATENESS_P99_MAX_NS),
         ("the generator's event loop lagged", hits.health.loop_lag_p99_ns, LOOP_LAG_P99_MAX_NS),
     ):
         if value is not None and value > allowed:
-            yield f"{what}: {value / 1e6:.1f} ms at P99, {allowed / 1e6:g} ms allowed; {cure}"
+            yield f"{what}: {value / 1e6:.1f} ms at P99, {allowed / 1e6:g} ms allowed{_too_much(hits)}; {cure}"
 
 
 def _undelivered(hits: PhaseHits, *, planned: int, sent: int) -> Iterator[str]:
     """Requests that were planned, and neither sent nor held up by the service."""
-    kinds = list(FailureKind)
-    held_up = sum(int(hits.failures.count[hits.failures.kind == kinds.index(kind)].sum()) for kind in UNDELIVERED)
+    held_up = failed(hits, *UNDELIVERED)
     if sent + held_up < DELIVERED_MIN_RATIO * planned:
         yield (
             f"only {sent:,} of {planned:,} planned requests were sent, and the service held up {held_up:,} of the"
-            " others; the generator lost the rest: lower the rate, or give it another machine"
+            f" others; the generator lost the rest{_too_much(hits)}: lower the rate, or give it another machine"
         )
 
 
+def _unaccounted(hits: PhaseHits) -> Iterator[str]:
+    """Every planned request is one good answer or one failure; a lost worker's last second is said elsewhere."""
+    left = unaccounted(hits)
+    if left and not hits.health.workers_lost and hits.finished:
+        yield f"{left:,} planned requests are neither answered nor failed: Headway lost count of them; please report it"
+
+
+def failed(hits: PhaseHits, *kinds: FailureKind) -> int:
+    """Requests that failed in one of these ways."""
+    every = list(FailureKind)
+    return int(hits.failures.count[np.isin(hits.failures.kind, [every.index(kind) for kind in kinds])].sum())
+
+
+def unaccounted(hits: PhaseHits) -> int:
+    """Planned minus answered minus failed: 0 unless a worker was lost, or Headway lost count."""
+    return int(hits.planned.sum() - hits.response.count.sum() - hits.failures.count.sum())
+
+
+def asked_per_s(hits: PhaseHits) -> float | None:
+    """The most requests that were due in one second of an open model."""
+    return float(hits.planned.max()) if hits.phase.model is LoadModel.OPEN and hits.planned.size else None
+
+
+def asked_too_much(hits: PhaseHits) -> bool:
+    """Whether more was asked of the generator than it should be, by what this machine was calibrated at."""
+    asked, calibrated = asked_per_s(hits), hits.health.calibrated_per_s
+    return asked is not None and calibrated is not None and asked > GENERATOR_SHARE_MAX_RATIO * calibrated
+
+
+def _too_much(hits: PhaseHits) -> str:
+    """The reason behind a reason: what was asked for and what this machine reaches."""
+    if not asked_too_much(hits):
+        return ""
+    return (
+        f" ({asked_per_s(hits):,.0f} req/s were asked for, and its {hits.health.workers} workers were calibrated at"
+        f" {hits.health.calibrated_per_s:,.0f} on this machine)"
+    )
+
+
 def _short_of_connections(hits: PhaseHits, promise: Promise) -> bool:
-    unsent = hits.failures.count[hits.failures.kind == list(FailureKind).index(FailureKind.UNSENT)]
-    waited = int(np.sum(unsent)) > 0 or hits.health.backlog_peak > 0
+    waited = failed(hits, FailureKind.UNSENT) > 0 or hits.health.backlog_peak > 0
     full = hits.health.connections_peak >= hits.phase.max_connections
     return waited and full and hits.phase.max_connections < needed_connections(hits.phase.rate_per_s or 0.0, promise)

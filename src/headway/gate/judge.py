@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headway.gate import health
+from headway.gate import health, health_notes
 from headway.gate.case import RUN_WIDE, Answer, Case, inconclusive, less_own_error
 from headway.gate.subjects import JUDGES
 from headway.model import ExitCode, Judgement, Presence, Side, State, Verdict
@@ -59,7 +59,7 @@ def judge(promise: Promise, evidence: Evidence, findings: Sequence[Finding]) -> 
         exit_code=EXIT_CODES[state],
         judgements=judgements,
         invalid_phases=invalid,
-        notes=tuple(dict.fromkeys((*_notes(promise, evidence), *_late(mistimed)))),
+        notes=tuple(dict.fromkeys((*_notes(promise, evidence), *_late(mistimed), *health_notes.notes(evidence)))),
     )
 
 
