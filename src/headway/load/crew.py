@@ -118,6 +118,7 @@ class Crew:
             )  # fmt: skip
             hooks = [(start_s, on_measure_start), (start_s + phase.whole_seconds, on_measure_end)]
             self._gather(ordered_ns, hooks)
+            self._gathered.end()
         finally:
             hands.dismiss()
         finished = self._lost <= self._tolerate and not self._stop.draining

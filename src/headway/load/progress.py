@@ -39,6 +39,11 @@ class Gathering:
         self._working.discard(worker)
         self._tell_whole()
 
+    def end(self) -> None:
+        """Tell what is left: seconds after the measured time, which only the workers still draining had."""
+        for number in sorted(self._seconds):
+            self._on_second(self._whole(list(self._seconds.pop(number).values())))
+
     def _tell_whole(self) -> None:
         for number in sorted(self._seconds):
             if self._working <= self._seconds[number].keys():
