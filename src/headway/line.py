@@ -105,6 +105,9 @@ def load(
     phases: tuple[Phase, ...],
     sources: Sources,
     workers: int | None = None,
+    on: str | None = None,
+    tolerate: int = 0,
+    calibrate: bool = False,
 ) -> Path:
     """
     Drive the phases against the target, collect what they leave behind, and return the run's folder.
@@ -122,6 +125,9 @@ def load(
             sources=sources,
             slug=scenario.name,
             workers=workers,
+            on=on,
+            tolerate=tolerate,
+            calibrate=calibrate,
             on_second=view.second,
             stop=stop,
         )
@@ -146,6 +152,9 @@ def validate(
     *,
     root: Path,
     workers: int | None = None,
+    on: str | None = None,
+    tolerate: int = 0,
+    calibrate: bool = False,
     duration_s: float | None = None,
 ) -> Judged:
     """
@@ -157,10 +166,25 @@ def validate(
         sources: the target and where else to look.
         root: the folder whose `.headway/runs` gets the run.
         workers: generator processes; None chooses.
+        on: `dask://host:port` of a scheduler whose workers make the load; None: this machine does.
+        tolerate: how many generator processes may be lost without ending the run.
+        calibrate: measure first what this machine's generator can reach, where that is not known.
         duration_s: length of every phase, warm-up excluded; None takes the scenario's.
     """
     phases = plan.plan(promise, scenario, duration_s=duration_s).phases
-    return judge_run(load(root, scenario=scenario, phases=phases, sources=sources, workers=workers), promise)
+    return judge_run(
+        load(
+            root,
+            scenario=scenario,
+            phases=phases,
+            sources=sources,
+            workers=workers,
+            on=on,
+            tolerate=tolerate,
+            calibrate=calibrate,
+        ),
+        promise,
+    )
 
 
 def judge_again(promise: Promise, root: Path, reference: str | None) -> Judged:

@@ -26,6 +26,20 @@ OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="Write
 RootOption = Annotated[Path, typer.Option("--root", help="Folder that holds .specweave and .headway.", file_okay=False)]
 StateOption = Annotated[Path, typer.Option("--state", help="The lab's state folder.", file_okay=False)]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Generator processes; default: chosen.")]
+OnOption = Annotated[
+    str | None,
+    typer.Option("--on", metavar="dask://HOST:PORT", help="Make the load on a Dask cluster: its scheduler's address."),
+]
+TolerateOption = Annotated[
+    int, typer.Option("--tolerate", min=0, help="Lost generator processes that don't end the run; they are said.")
+]
+CalibrateOption = Annotated[
+    bool,
+    typer.Option(
+        "--calibration/--no-calibration",
+        help="Measure first what this machine's generator can reach, where that isn't known: 3 s at most, once.",
+    ),
+]
 DurationOption = Annotated[
     float | None, typer.Option("--duration", min=1, help="Seconds of each phase, warm-up excluded.")
 ]
@@ -81,6 +95,9 @@ class Asked:
     rules: RulesOption = None
     watch: WatchOption = None
     workers: WorkersOption = None
+    on: OnOption = None
+    tolerate: TolerateOption = 0
+    calibrate: CalibrateOption = True
     duration: DurationOption = None
     root: RootOption = HERE
     state: StateOption = DEFAULT_STATE

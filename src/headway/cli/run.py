@@ -35,7 +35,16 @@ def run(
     phase = traffic.default_phase
     if asked.duration is not None:
         phase = replace(phase, duration_s=asked.duration)
-    folder = line.load(asked.root, scenario=traffic, phases=(phase,), sources=asked.sources(), workers=asked.workers)
+    folder = line.load(
+        asked.root,
+        scenario=traffic,
+        phases=(phase,),
+        sources=asked.sources(),
+        workers=asked.workers,
+        on=asked.on,
+        tolerate=asked.tolerate,
+        calibrate=asked.calibrate,
+    )
     evidence = reading.read(folder)
     render = summary.as_json if format is Format.JSON else summary.as_text
     options.deliver(render(evidence), output)

@@ -51,7 +51,15 @@ def validate(
         sources = asked.sources()
         traffic = line.find_scenario(scenario, promise, sources.target_url)
         judged = line.validate(
-            promise, traffic, sources, root=asked.root, workers=asked.workers, duration_s=asked.duration
+            promise,
+            traffic,
+            sources,
+            root=asked.root,
+            workers=asked.workers,
+            on=asked.on,
+            tolerate=asked.tolerate,
+            calibrate=asked.calibrate,
+            duration_s=asked.duration,
         )
     told = judged.verdict, judged.findings
     if format is Format.JSON:

@@ -38,7 +38,10 @@ def collect(
     phases: tuple[Phase, ...],
     sources: Sources,
     slug: str,
-    workers: int | None,
+    workers: int | None = None,
+    on: str | None = None,
+    tolerate: int = 0,
+    calibrate: bool = False,
     on_second: Callable[[Progress], None],
     stop: Stop,
 ) -> Path:
@@ -52,6 +55,9 @@ def collect(
         sources: the target, and where else to look.
         slug: a word for the folder's name.
         workers: generator processes; None chooses.
+        on: `dask://host:port` of a scheduler whose workers make the load; None: this machine does.
+        tolerate: how many generator processes may be lost without ending the run.
+        calibrate: measure first what this machine's generator can reach, where that is not known.
         on_second: gets the progress of every second.
         stop: the caller's way to end the run early; what was collected is kept, and the run says it was interrupted.
 
@@ -80,6 +86,9 @@ def collect(
                     folder,
                     database_url=sources.database_url,
                     workers=workers,
+                    on=on,
+                    tolerate=tolerate,
+                    calibrate=calibrate,
                     on_second=on_second,
                     on_measure_start=lambda phase: _tell(watches, "begin", phase),
                     on_measure_end=lambda phase: _tell(watches, "end", phase),

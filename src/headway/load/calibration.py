@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import platform
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway import __version__
-from headway.errors import RunInvalid
+from headway.errors import EmptyPhase, RunInvalid
 from headway.load import histogram, hits, null_server
 from headway.load.crew import Stop
 from headway.load.resources import cpu_model
@@ -118,6 +119,81 @@ def keep(calibration: Calibration, file: Path | None = None) -> bool:
     except OSError:
         return False
     return True
+
+
+def for_run(*, measure_now: bool) -> Calibration | None:
+    """
+    What a run can say of its generator: what is known, else measured quickly when that is wanted.
+
+    A measurement that something else disturbed serves this run, and is not kept.
+    """
+    found = known()
+    if found is not None or not measure_now:
+        return found
+    print(
+        f"headway: measuring what this machine's generator can reach, once ({AT_START_MAX_S:g} s at most;"
+        " --no-calibration leaves it out)", file=sys.stderr,
+    )  # fmt: skip
+    found = measure(most_s=AT_START_MAX_S, floor=False)
+    if found is not None and not found.disturbed:
+        keep(found)
+    return found
+
+
+def shown() -> Calibration:
+    """
+    What is known of this machine.
+
+    Raises:
+        EmptyPhase: nothing is, or it is too old.
+    """
+    found = known()
+    if found is None:
+        raise EmptyPhase("this machine is not calibrated", next_act="say 'headway calibrate'")
+    return found
+
+
+def renewed() -> Calibration:
+    """
+    Measure all of it, and keep it.
+
+    Raises:
+        EmptyPhase: it took too long.
+    """
+    found = measure()
+    if found is None:
+        raise EmptyPhase(
+            f"the calibration came to no end in {FULL_MAX_S:g} s", next_act="end what else keeps this machine busy"
+        )
+    keep(found)
+    return found
+
+
+def as_json(found: Calibration) -> str:
+    """All of it, in base units."""
+    return json.dumps({**asdict(found), "disturbed": found.disturbed, "file": str(cache_file())}, indent=2)
+
+
+def as_text(found: Calibration) -> str:
+    """For a person."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.measured_at_s))
+    lines = [
+        f"one worker      {found.one_per_s:>10,.0f} req/s",
+        f"{found.workers} worker{'s' if found.workers > 1 else ' '}       {found.all_per_s:>10,.0f} req/s"
+        f"  (of {cores()} cores; the other half serves)",
+    ]
+    if found.floor_p50_ns is None or found.floor_p99_ns is None:
+        lines.append("latency floor   not measured: the generator was late at half that rate, so something else runs")
+    else:
+        lines.append(
+            f"latency floor   {found.floor_p50_ns / 1e6:.3f} ms at P50, {found.floor_p99_ns / 1e6:.3f} ms at P99, at"
+            f" {FLOOR_RATE_RATIO * found.all_per_s:,.0f} req/s"
+        )
+    if found.disturbed:
+        lines.append(
+            f"disturbed       a worker had only {found.cpu_ratio:.0%} of its core: it can reach more than this"
+        )
+    return "\n".join([*lines, f"measured        {when}, kept in {cache_file()}"])
 
 
 def measure(*, most_s: float = FULL_MAX_S, floor: bool = True) -> Calibration | None:

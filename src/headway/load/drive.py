@@ -6,7 +6,7 @@ import ipaddress
 import os
 from typing import TYPE_CHECKING
 
-from headway.load import feed, reach
+from headway.load import calibration, feed, reach
 from headway.load.crew import Crew, Stop
 from headway.load.local import Local
 from headway.load.log import LoadLog
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from headway.load.calibration import Calibration
     from headway.model import Phase, Progress, Scenario
 
 __all__ = ["Stop", "default_workers", "drive"]
@@ -41,8 +40,9 @@ def drive(
     *,
     database_url: str | None = None,
     workers: int | None = None,
+    on: str | None = None,
     tolerate: int = 0,
-    calibration: Calibration | None = None,
+    calibrate: bool = False,
     on_second: Callable[[Progress], None],
     on_measure_start: Callable[[Phase], None],
     on_measure_end: Callable[[Phase], None],
@@ -58,8 +58,9 @@ def drive(
         folder: the run's folder.
         database_url: where parameters given by a query are read.
         workers: generator processes; None: `default_workers`.
-        tolerate: how many of them may be lost without ending the run.
-        calibration: what this machine's generator was measured to reach.
+        on: `dask://host:port` of a scheduler whose workers make the load; None: this machine does.
+        tolerate: how many generator processes may be lost without ending the run.
+        calibrate: measure first what this machine's generator can reach, where that is not known.
         on_second: gets each second's progress.
         on_measure_start: called when a phase's warm-up has ended.
         on_measure_end: called when a phase's measured time has ended, before it drains.
@@ -75,6 +76,7 @@ def drive(
     values = {each.name: feed.values_of(each, database_url) for each in scenario.parameters}
     reach.check(address, header, scenario)
     count = workers or default_workers(address[0])
+    calibrated = calibration.for_run(measure_now=calibrate)
     log = LoadLog(folder)
     try:
         for number, phase in enumerate(phases):
@@ -89,7 +91,7 @@ def drive(
                 )
                 for each in range(crew_size)
             ]  # fmt: skip
-            facts = calibration.facts(crew_size) if calibration is not None else {}
+            facts = calibrated.facts(crew_size) if calibrated is not None else {}
             crew = Crew(number, phase, Local(shares), log, stop, on_second, tolerate=tolerate, facts=facts)
             crew.run(lambda phase=phase: on_measure_start(phase), lambda phase=phase: on_measure_end(phase))  # type: ignore[misc]
     finally:
