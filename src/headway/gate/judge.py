@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headway.gate import health, health_notes
+from headway.gate import health, health_notes, imported
 from headway.gate.case import RUN_WIDE, Answer, Case, inconclusive, less_own_error
 from headway.gate.subjects import JUDGES
 from headway.model import ExitCode, Judgement, Presence, Side, State, Verdict
@@ -38,7 +38,8 @@ def judge(promise: Promise, evidence: Evidence, findings: Sequence[Finding]) -> 
     Returns:
         The verdict. A run that was interrupted is invalid as a whole; a promise without criteria is never kept.
     """
-    invalid = health.invalid_phases(evidence, promise)
+    evidence = imported.lifted(evidence, promise)
+    invalid = health.invalid_phases(evidence, promise) | imported.invalid_phases(evidence)
     mistimed = health.mistimed_phases(evidence)
     judgements = tuple(
         _judgement(criterion, clause, partial(
@@ -73,10 +74,10 @@ def _judgement(criterion: Criterion, clause: Clause | None, case_of: Callable[..
     if found is None:
         what = f"a {clause.subject.value} at the {clause.side.value}"
         return case.judgement(inconclusive(f"{what} cannot be measured yet"))
-    answer = found(case)
+    answer = imported.answer(case, found)
     if clause.side is Side.CLIENT and clause.subject not in RUN_WIDE:
         answer = less_own_error(case, clause, answer)
-    return case.judgement(answer)
+    return imported.worded(case, case.judgement(answer))
 
 
 def _not_understood(criterion: Criterion) -> Judgement:
@@ -93,6 +94,9 @@ def _notes(promise: Promise, evidence: Evidence) -> Iterator[str]:
     """What was read into the text, and what could not be seen."""
     if evidence.interrupted:
         yield INTERRUPTED
+    if evidence.imported is not None:
+        yield f"imported from {evidence.imported.tool}: {evidence.imported.file}, {evidence.imported.timing}"
+        yield from evidence.imported.notes
     for criterion in promise.criteria:
         for clause in criterion.clauses:
             for assumed in clause.assumed:
