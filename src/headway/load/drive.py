@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
-from typing import TYPE_CHECKING
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-from headway.load import calibration, feed, reach
+from headway.load import calibration, feed
 from headway.load.crew import Crew, Stop
-from headway.load.local import Local
+from headway.load.local import Here
 from headway.load.log import LoadLog
 from headway.load.scenario import split_url
 from headway.load.worker import Assignment
@@ -17,19 +17,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from headway.load.crew import Hands
     from headway.model import Phase, Progress, Scenario
 
-__all__ = ["Stop", "default_workers", "drive"]
+__all__ = ["Stop", "drive"]
 
 
-def default_workers(host: str) -> int:
-    """One a core; on a loopback target half of them, at least one: the service needs the others."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    return max(1, cores // 2) if local else cores
+class Site(Protocol):
+    """Where the generators run: on this machine (`local.Here`), or on a cluster (`cluster.There`)."""
+
+    @property
+    def size(self) -> int:
+        """How many generators fit, once the target's address is known."""
+
+    def arrive(self, host: str, port: int, header: str, scenario: Scenario) -> tuple[str, int]:
+        """
+        The target's address, as it is found there.
+
+        Raises:
+            TargetUnreachable: nothing there speaks HTTP.
+        """
+
+    def hands(self, shares: Sequence[Assignment]) -> Hands:
+        """The workers of one phase."""
+
+    def close(self) -> None:
+        """Leave it."""
+
+
+def _site(on: str | None) -> Site:
+    """
+    Raises:
+        BadInput: `on` is no cluster that answers, or one whose workers have another Headway.
+    """
+    if on is None:
+        return Here()
+    from headway.load.cluster.remote import There
+
+    return There(on)
 
 
 def drive(
@@ -57,7 +82,7 @@ def drive(
         target_url: `http://host:port`; its path is not used, the routes have theirs.
         folder: the run's folder.
         database_url: where parameters given by a query are read.
-        workers: generator processes; None: `default_workers`.
+        workers: generator processes; None: as many as fit (`Site.size`).
         on: `dask://host:port` of a scheduler whose workers make the load; None: this machine does.
         tolerate: how many generator processes may be lost without ending the run.
         calibrate: measure first what this machine's generator can reach, where that is not known.
@@ -71,28 +96,25 @@ def drive(
         TargetUnreachable: nothing there speaks HTTP.
     """
     host, port, _ = split_url(target_url)
-    address = reach.resolve(host, port)
     header = f"{host if ':' not in host else f'[{host}]'}:{port}"
     values = {each.name: feed.values_of(each, database_url) for each in scenario.parameters}
-    reach.check(address, header, scenario)
-    count = workers or default_workers(address[0])
-    calibrated = calibration.for_run(measure_now=calibrate)
-    log = LoadLog(folder)
-    try:
-        for number, phase in enumerate(phases):
-            if stop.draining:
-                break
-            # A worker without a connection could not send its share.
-            crew_size = min(count, phase.users or phase.max_connections)
-            shares = [
-                Assignment(
-                    phase=phase, routes=scenario.routes, parameters=scenario.parameters, values=values,
-                    address=address, host=header, worker=each, workers=crew_size,
-                )
-                for each in range(crew_size)
-            ]  # fmt: skip
-            facts = calibrated.facts(crew_size) if calibrated is not None else {}
-            crew = Crew(number, phase, Local(shares), log, stop, on_second, tolerate=tolerate, facts=facts)
-            crew.run(lambda phase=phase: on_measure_start(phase), lambda phase=phase: on_measure_end(phase))  # type: ignore[misc]
-    finally:
-        log.close()
+    with closing(_site(on)) as site:
+        address = site.arrive(host, port, header, scenario)
+        count = workers or site.size
+        calibrated = calibration.for_run(measure_now=calibrate) if on is None else None
+        with closing(LoadLog(folder)) as log:
+            for number, phase in enumerate(phases):
+                if stop.draining:
+                    break
+                # A worker without a connection could not send its share.
+                crew_size = min(count, phase.users or phase.max_connections)
+                shares = [
+                    Assignment(
+                        phase=phase, routes=scenario.routes, parameters=scenario.parameters, values=values,
+                        address=address, host=header, worker=each, workers=crew_size,
+                    )
+                    for each in range(crew_size)
+                ]  # fmt: skip
+                facts = calibrated.facts(crew_size) if calibrated is not None else {}
+                crew = Crew(number, phase, site.hands(shares), log, stop, on_second, tolerate=tolerate, facts=facts)
+                crew.run(partial(on_measure_start, phase), partial(on_measure_end, phase))

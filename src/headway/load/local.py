@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import multiprocessing
+import os
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import HeadwayError
-from headway.load import worker
+from headway.load import reach, worker
 from headway.load.resources import Watch
 
 if TYPE_CHECKING:
@@ -17,10 +19,51 @@ if TYPE_CHECKING:
 
     from headway.load.crew import Message
     from headway.load.worker import Assignment
+    from headway.model import Scenario
 
 READY_S = 60.0
 LEAD_NS = 200_000_000
 """From the order to the start: time for every worker to have heard it."""
+
+
+def default_workers(host: str) -> int:
+    """One a core; on a loopback target half of them, at least one: the service needs the others."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    return max(1, cores // 2) if local else cores
+
+
+class Here:
+    """This machine as the place where the generators run (`drive.Site`)."""
+
+    def __init__(self) -> None:
+        self._address = ("", 0)
+
+    @property
+    def size(self) -> int:
+        """See `default_workers`."""
+        return default_workers(self._address[0])
+
+    def arrive(self, host: str, port: int, header: str, scenario: Scenario) -> tuple[str, int]:
+        """
+        The target's address, after one harmless request to it.
+
+        Raises:
+            TargetUnreachable: nothing there speaks HTTP.
+        """
+        self._address = reach.resolve(host, port)
+        reach.check(self._address, header, scenario)
+        return self._address
+
+    def hands(self, shares: Sequence[Assignment]) -> Local:
+        """The workers of one phase."""
+        return Local(shares)
+
+    def close(self) -> None:
+        """Nothing is left open."""
 
 
 class Local:
