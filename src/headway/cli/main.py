@@ -7,7 +7,7 @@ import sys
 import typer
 
 from headway import __version__
-from headway.cli import calibrate, demo, importing, lab, run, validate
+from headway.cli import calibrate, demo, export, importing, lab, run, validate
 from headway.errors import HeadwayError
 from headway.model import ExitCode
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(lab.app, name="lab")
+app.add_typer(export.app, name="export")
 app.add_typer(importing.app, name="import")
 app.command("calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)

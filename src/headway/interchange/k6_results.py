@@ -69,8 +69,9 @@ def _lines(file: Path) -> Iterator[str]:
         with file.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            with gzip.open(raw) if packed else nullcontext(raw) as plain:
-                yield from io.TextIOWrapper(plain, "utf-8", "replace")
+            plain = gzip.open(raw) if packed else nullcontext(raw)
+            with plain as stream, io.TextIOWrapper(stream, "utf-8", "replace") as text:
+                yield from text
     except (OSError, EOFError, zlib.error) as exc:
         raise refused(file, f"cannot be read: {exc}", NEXT_ACT) from exc
 
