@@ -14,6 +14,7 @@ from headway.load import connection as connection_module
 from headway.load.dial import Dialer
 from headway.load.engine import Engine, Shot
 from headway.load.pacer import Pacer
+from headway.load.plain import Poller
 from headway.load.recorder import Recorder
 from headway.load.scenario import split_url
 from headway.load.timer import Timer
@@ -43,18 +44,20 @@ async def driven(
 ) -> Tally:
     loop = asyncio.get_running_loop()
     recorder = Recorder(1)
+    poller = Poller(loop)
     request = f"{method} / HTTP/1.1\r\nhost: x\r\n\r\n".encode()
     host, port, _ = split_url(url)
     engine = Engine(
-        dialer=Dialer((host, port), timeout_s),
+        dialer=Dialer((host, port), timeout_s, poller),
         shots=[Shot(render=lambda: request, good=frozenset(good), head_only=method == "HEAD")],
         draw_routes=lambda: [0] * 64, recorder=recorder, timeout_ns=int(timeout_s * 1e9), most=most,
     )  # fmt: skip
     began_ns = monotonic_ns()
     engine.measure_from_ns, engine.measure_to_ns = began_ns, began_ns + int(SECONDS * 1e9)
-    timer = Timer(loop, engine.wake)
+    timer = Timer(poller, engine.wake)
     phase = Phase(name="p", model=LoadModel.OPEN, rate_per_s=RATE_PER_S, duration_s=1, warmup_s=0)
     if model is LoadModel.OPEN:
+        poller.after, poller.idle = engine.wake, engine.rearm
         front, back = (Pacer(phase, worker=0, workers=1, end_ns=int(SECONDS * 1e9)) for _ in range(2))
         engine.begin_open(front, back, timer, began_ns)
     else:
@@ -67,6 +70,7 @@ async def driven(
             await asyncio.sleep(0.01)
     engine.abandon()
     timer.close()
+    poller.close()
     second = recorder.flush(0, monotonic_ns(), connections=0, backlog=0)
     kinds: Counter[str] = Counter()
     for _, kind, n in second.failures:

@@ -11,6 +11,7 @@ from headway.model import FailureKind
 
 if TYPE_CHECKING:
     from headway.load.engine import Engine
+    from headway.load.plain import Poller
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 """What connect(2) and socket(2) say when it is this machine that has no more, and not the target that refuses."""
@@ -32,9 +33,11 @@ class Dialer:
     Args:
         address: (host, port), resolved.
         timeout_s: of one connection.
+        poller: serves the connections.
     """
 
-    def __init__(self, address: tuple[str, int], timeout_s: float) -> None:
+    def __init__(self, address: tuple[str, int], timeout_s: float, poller: Poller) -> None:
+        self._poller = poller
         self._address = address
         self._timeout_s = timeout_s
 
@@ -53,7 +56,7 @@ class Dialer:
         connection = Connection(engine, wanted_ns)
         try:
             async with asyncio.timeout(self._timeout_s):
-                await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+                await self._poller.connect(connection, (host, port))
         except TimeoutError as error:
             if not connection.free_ns:  # else it was made all the same, at the last moment
                 raise DialFailed(FailureKind.CONNECT_TIMEOUT, f"{host}:{port}") from error

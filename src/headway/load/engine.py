@@ -1,36 +1,33 @@
 """
-One worker's engine: when to send, on which connection, and what came of it.
+What the two models share: connections, what comes back on them and how it counts.
 
-Open model: a request is due when the pacer says so. It goes out on a free connection at once, or on the first that
-comes free or opens; its clock runs from the intended time all along. Closed model: each user sends again as soon as
-its answer came, and when it must connect anew for that, its clock runs while it does. A request that finds no
-connection within the timeout is given up as not sent.
+`OpenEngine` (open.py) sends on a schedule, `ClosedEngine` (closed.py) for users who wait for their answers. A start is a
+single request, whose bytes a `Shot` gives on the hot path, or a `Visit` whose answers are looked into.
 """
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from headway.load import redirect
+from headway.load.connection import Connection, TimedConnection
 from headway.load.dial import DialFailed
 from headway.load.pacer import NEVER
 from headway.load.recorder import FULL
-from headway.model import FailureKind
+from headway.load.timer import Timer
+from headway.model import FailureKind, Wire
 
 if TYPE_CHECKING:
-    from headway.load.connection import Connection
     from headway.load.dial import Dialer
-    from headway.load.pacer import Pacer
     from headway.load.recorder import Recorder
-    from headway.load.timer import Timer
+    from headway.load.visit import Course, Visit
 
-CONNECTS_AT_ONCE = 128
 SWEEP_S = 0.1
-RETRY_S = 0.1
-"""A closed user whose connection failed waits this long: a dead target must not become a busy loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,46 +39,58 @@ class Shot:
     head_only: bool
 
 
-class Engine:
+@dataclass(frozen=True, kw_only=True)
+class Starts:
+    """
+    What can be started. `draw` gives a batch of indexes, by weight: below len(shots) a single request of that route,
+    above it a course.
+    """
+
+    shots: Sequence[Shot]  # one a route
+    draw: Callable[[], list[int]]
+    courses: Sequence[Course] = ()
+
+
+class Engine(ABC):
     """
     Sends, and counts what comes back.
 
     Args:
         dialer: makes the connections.
-        shots: one a route.
-        draw_routes: () -> a batch of route indexes, by weight.
+        starts: what is sent.
         recorder: where to count.
         timeout_ns: of an answer since it was sent, of a request waiting for a connection, and of a connection.
-        most: open connections at most; in a closed model the users.
+        wire: how requests travel.
+        origin: scheme, host and port as in a URL: redirects that leave it are not followed.
     """
 
     def __init__(
         self,
         *,
         dialer: Dialer,
-        shots: Sequence[Shot],
-        draw_routes: Callable[[], list[int]],
+        starts: Starts,
         recorder: Recorder,
         timeout_ns: int,
-        most: int,
+        wire: Wire | None = None,
+        origin: str = "",
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._dialer = dialer
-        self._shots = shots
-        self._draw_routes = draw_routes
-        self._routes: list[int] = []
+        self._shots = starts.shots
+        self._courses = starts.courses
+        self._draw = starts.draw
+        self._drawn: list[int] = []
         self._recorder = recorder
         self._timeout_ns = timeout_ns
-        self._most = most
-        self._idle: list[Connection] = []
+        self._wire = wire or Wire()
+        self._keep_alive = self._wire.keep_alive
+        self._origin = origin
         self._open: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting = 0
-        self._front: Pacer | None = None
-        self._back: Pacer | None = None
-        self._timer: Timer | None = None
-        self._began_ns = 0
-        self.backlog = 0
+        self._timer = Timer(self._loop, self.wake)
+        self._armed_ns = NEVER
+        self._sweeping: asyncio.TimerHandle | None = None
         self.warmed = [0, 0, 0]  # planned, sent, answered: of the warm-up, for the live view alone
         self.measure_from_ns = NEVER
         self.measure_to_ns = NEVER
@@ -89,39 +98,14 @@ class Engine:
 
     # -- the worker calls these ---------------------------------------------------------------------------
 
-    def begin_open(self, front: Pacer, back: Pacer, timer: Timer, began_ns: int) -> None:
-        """Start an open model: `front` and `back` are two pacers of one seed; times count from `began_ns`."""
-        self._front, self._back, self._timer, self._began_ns = front, back, timer, began_ns
-        self.sending = True
-        timer.arm(began_ns + front.due_ns)
-        self._loop.call_later(SWEEP_S, self._sweep)
-
-    def begin_closed(self) -> None:
-        """Start a closed model: every user connects and sends."""
-        self.sending = True
-        self._connect(self._most)
-        self._loop.call_later(SWEEP_S, self._sweep)
-
+    @abstractmethod
     def wake(self) -> None:
         """Requests may be due: count them, send them, and wake again at the next."""
-        front, now_ns = self._front, monotonic_ns()
-        if front is None or self._timer is None or not self.sending:
-            return
-        recorder, now = self._recorder, now_ns - self._began_ns
-        while front.due_ns <= now:
-            if front.due_ns >= self.measure_from_ns - self._began_ns:
-                recorder.planned += 1
-            else:
-                self.warmed[0] += 1
-            front.advance()
-            self.backlog += 1
-        idle = self._idle
-        while self.backlog and idle:
-            self._send_due(idle.pop())
-        if self.backlog > self._connecting:
-            self._connect(self.backlog - self._connecting)
-        if front.due_ns != NEVER:
-            self._timer.arm(self._began_ns + front.due_ns)
+
+    @property
+    @abstractmethod
+    def backlog(self) -> int:
+        """Requests that are due and wait for a connection."""
 
     @property
     def quiet(self) -> bool:
@@ -134,9 +118,9 @@ class Engine:
         return len(self._open)
 
     def stop_sending(self, *, forget_backlog: bool) -> None:
-        """No request goes out any more, but those already due unless they are forgotten: cut off, and said so."""
-        self._front = None
-        if forget_backlog or self._back is None:
+        """Nothing new goes out, only what is due already, unless that is forgotten: cut off, and said so."""
+        self._no_more()
+        if forget_backlog:
             self.sending = False
             while self.backlog:
                 self._give_up(FailureKind.ABORTED, "")
@@ -151,21 +135,32 @@ class Engine:
                 connection.close()
         for task in self._tasks:
             task.cancel()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._timer.close()
 
-    # -- connections call these -----------------------------------------------------------------------------
+    # -- the dialer and connections call these ----------------------------------------------------------------
+
+    def new_connection(self, wanted_ns: int) -> Connection:
+        """The protocol of one more connection, for the dialer to connect; asked for at `wanted_ns`."""
+        kind = TimedConnection if self._wire.details else Connection
+        return kind(self, wanted_ns, self._wire.max_body_bytes, self._wire.max_head_bytes)
 
     def connected(self, connection: Connection) -> None:
         """A connection is ready."""
         self._connecting -= 1
         self._open.add(connection)
-        self._next(connection, connection.wanted_ns)
+        self._ready(connection)
 
     def answered(self, connection: Connection, status: int, received: int, *, reusable: bool) -> None:
         """An answer is whole: count it, and send the next if one waits."""
         now_ns = monotonic_ns()
-        recorder = self._recorder
+        if connection.visit is not None:
+            self._visited(connection, connection.visit, status, received, now_ns, reusable=reusable)
+            return
         if connection.intended_ns >= self.measure_from_ns:
             good = self._shots[connection.route].good
+            recorder = self._recorder
             recorder.statuses[status] += 1
             recorder.received_bytes += received
             if status in good if good else 200 <= status < 400:
@@ -173,131 +168,215 @@ class Engine:
                 hits.extend((connection.route, now_ns - connection.intended_ns, now_ns - connection.sent_ns))
                 if len(hits) >= FULL:
                     recorder.fold()
+                if connection.timed:
+                    self._time(connection, now_ns)
             else:
                 recorder.failed(connection.route, FailureKind.STATUS, str(status))
         else:
             self.warmed[2] += 1
-        if reusable:
+        if reusable and self._keep_alive:
             connection.free_ns = now_ns
             self._next(connection, now_ns)
         else:
-            self._gone(connection)
+            self._part(connection, now_ns)
 
     def failed(self, connection: Connection, kind: FailureKind, message: str) -> None:
         """A request in flight came to nothing."""
-        if connection.intended_ns >= self.measure_from_ns:
+        now_ns, visit = monotonic_ns(), connection.visit
+        if visit is not None:
+            self._fail_visit(visit, kind, message)
+        elif connection.intended_ns >= self.measure_from_ns:
             self._recorder.failed(connection.route, kind, message)
-        self._gone(connection)
+        if connection in self._open:
+            self._open.discard(connection)
+            self._left(connection, visit, now_ns)
 
     def unasked(self, connection: Connection) -> None:
         """Data that nobody asked for: the connection cannot be trusted."""
         connection.close()
-        self._gone(connection)
+        self.lost(connection)
 
     def lost(self, connection: Connection) -> None:
         """An idle connection was closed by the server."""
-        self._gone(connection)
+        if connection in self._open:
+            self._open.discard(connection)
+            self._lost(connection)
+
+    # -- a model's own ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _ready(self, connection: Connection) -> None:
+        """A new connection: the oldest request that waits goes out on it."""
+
+    @abstractmethod
+    def _next(self, connection: Connection, now_ns: int) -> None:
+        """A single request was answered, and its connection can take another."""
+
+    @abstractmethod
+    def _left(self, connection: Connection, visit: Visit | None, now_ns: int) -> None:
+        """A request came to its end, good or bad, and its connection is gone; the visit, if any, ends as well."""
+
+    @abstractmethod
+    def _lost(self, connection: Connection) -> None:
+        """A connection with nothing in flight is gone."""
+
+    @abstractmethod
+    def _over(self, connection: Connection | None, visit: Visit, pause_ns: int, now_ns: int) -> None:
+        """A visit ended, and its connection, when there is one, is free."""
+
+    @abstractmethod
+    def _go_on(self, connection: Connection | None, visit: Visit) -> None:
+        """A visit's next request is due at `visit.due_ns`, now or later; its connection, if any, is free."""
+
+    @abstractmethod
+    def _give_up(self, kind: FailureKind, message: str) -> None:
+        """The oldest request that waits is not sent."""
+
+    @abstractmethod
+    def _undialled(self, failed: DialFailed) -> None:
+        """A connection could not be made."""
+
+    @abstractmethod
+    def _no_more(self) -> None:
+        """No request becomes due any more."""
+
+    @abstractmethod
+    def _swept(self, now_ns: int) -> None:
+        """What a model does ten times a second."""
 
     # -- inside -----------------------------------------------------------------------------------------------
 
-    def _next(self, connection: Connection, since_ns: int) -> None:
-        """`since_ns`: when a closed user was free to send, which is when its request was meant to be sent."""
-        if self._back is None:
-            if self.sending and connection.free_ns < self.measure_to_ns:
-                self._send(connection, since_ns, connection.free_ns)
-            else:
-                self._idle.append(connection)
-        elif self.backlog and self.sending:
-            self._send_due(connection)
-        else:
-            self._idle.append(connection)
-
-    def _send_due(self, connection: Connection) -> None:
-        """Send the oldest request that waits."""
-        back = self._back
-        if back is None:
-            return
-        intended_ns = self._began_ns + back.due_ns
-        back.advance()
-        self.backlog -= 1
-        self._send(connection, intended_ns, monotonic_ns())
-
-    def _send(self, connection: Connection, intended_ns: int, now_ns: int) -> None:
-        if not self._routes:
-            self._routes = self._draw_routes()
-        route = self._routes.pop()
-        shot = self._shots[route]
+    def _send_start(self, connection: Connection, intended_ns: int, now_ns: int) -> Visit | None:
+        """Send what is drawn next. Gives the visit it begins, or None for a single request."""
+        if not self._drawn:
+            self._drawn = self._draw()
+        start = self._drawn.pop()
+        shots = self._shots
+        if start >= len(shots):
+            visit = self._courses[start - len(shots)].begin(intended_ns)
+            self._send_visit(connection, visit, now_ns)
+            return visit
+        shot = shots[start]
         connection.head_only = shot.head_only
-        connection.send(route, shot.render(), intended_ns, now_ns)
+        connection.visit = None
+        connection.send(start, shot.render(), intended_ns, now_ns)
         if intended_ns >= self.measure_from_ns:
             recorder = self._recorder
             recorder.sent += 1
             free_ns = connection.free_ns
             recorder.lates.append(now_ns - (intended_ns if intended_ns > free_ns else free_ns))
-            if self._back is None:
-                recorder.planned += 1
         else:
             self.warmed[1] += 1
-            self.warmed[0] += self._back is None
+        return None
 
-    def _give_up(self, kind: FailureKind, message: str) -> None:
-        """The oldest request that waits is not sent."""
-        back = self._back
-        if back is None or not self.backlog:
+    def _send_visit(self, connection: Connection, visit: Visit, now_ns: int) -> None:
+        """Send a visit's request; one that follows a redirect keeps the clock of the first, and isn't counted again."""
+        leg, intended_ns = visit.leg, visit.due_ns
+        connection.head_only = visit.head_only
+        connection.visit = visit
+        if visit.hops:
+            connection.send(leg.route, visit.request(), intended_ns, visit.sent_ns)
             return
-        if self._began_ns + back.due_ns >= self.measure_from_ns:
-            if not self._routes:
-                self._routes = self._draw_routes()
-            self._recorder.failed(self._routes.pop(), kind, message)
-        back.advance()
-        self.backlog -= 1
+        visit.sent_ns = now_ns
+        connection.send(leg.route, visit.request(), intended_ns, now_ns)
+        if intended_ns >= self.measure_from_ns:
+            self._recorder.sent += 1
+            self._recorder.lates.append(now_ns - max(intended_ns, connection.free_ns))
+        else:
+            self.warmed[1] += 1
 
-    def _gone(self, connection: Connection) -> None:
-        """A connection is no more; another takes its place when one is needed."""
-        if connection not in self._open:
+    def _visited(
+        self, connection: Connection, visit: Visit, status: int, received: int, now_ns: int, *, reusable: bool
+    ) -> None:
+        """A visit's answer is whole: look into it, then on to the next step."""
+        still: Connection | None = connection
+        if reusable and self._keep_alive:
+            connection.free_ns = now_ns
+        else:
+            connection.close()
+            self._open.discard(connection)
+            still = None
+        failure = visit.judge(status, connection.answer, self._wire.redirects, self._origin)
+        measured = visit.due_ns >= self.measure_from_ns
+        if measured:
+            self._recorder.received_bytes += received
+        if failure is redirect.FOLLOW:
+            self._go_on(still, visit)
             return
-        self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
-        if self.sending and (self._back is None or self.backlog > self._connecting):
-            self._connect(1)
+        if measured:
+            self._recorder.statuses[status] += 1
+        elif failure is None:
+            self.warmed[2] += 1
+        if failure is not None:
+            self._fail_visit(visit, failure[0], failure[1])
+        elif measured:
+            self._recorder.hits.extend((visit.leg.route, now_ns - visit.due_ns, now_ns - visit.sent_ns))
+            if connection.timed:
+                self._time(connection, now_ns)
+        pause_ns = visit.pause_ns()
+        if failure is None and visit.advance(now_ns + pause_ns):
+            self._go_on(still, visit)
+        else:
+            self._over(still, visit, pause_ns, now_ns)
+
+    def _fail_visit(self, visit: Visit, kind: FailureKind, message: str) -> None:
+        """The visit's request came to nothing, and it ends; steps that were to come never fall due."""
+        if visit.due_ns >= self.measure_from_ns:
+            self._recorder.failed(visit.leg.route, kind, message)
+            self._recorder.journeys_ended += visit.more
+
+    def _fail_start(self, intended_ns: int, kind: FailureKind, message: str) -> None:
+        """A start that could not be sent: it is drawn all the same, so that each route has its share of these."""
+        if not self._drawn:
+            self._drawn = self._draw()
+        start = self._drawn.pop()
+        if start >= len(self._shots):
+            self._fail_visit(self._courses[start - len(self._shots)].begin(intended_ns), kind, message)
+        elif intended_ns >= self.measure_from_ns:
+            self._recorder.failed(start, kind, message)
+
+    def _part(self, connection: Connection, now_ns: int) -> None:
+        """Its answer was whole, and the connection is of no further use."""
+        connection.close()
+        if connection in self._open:
+            self._open.discard(connection)
+            self._left(connection, None, now_ns)
+
+    def _plan(self, intended_ns: int) -> None:
+        """A request has become due."""
+        if intended_ns >= self.measure_from_ns:
+            self._recorder.planned += 1
+        else:
+            self.warmed[0] += 1
+
+    def _time(self, connection: Connection, now_ns: int) -> None:
+        """The parts of a good answer's time, when they are asked for."""
+        for measure, ns in connection.parts(now_ns):
+            self._recorder.details[measure].extend((connection.route, ns))
+
+    def _wake_at(self, at_ns: int) -> None:
+        """Wake then, or before when something else is due."""
+        if at_ns < self._armed_ns:
+            self._armed_ns = at_ns
+            self._timer.arm(at_ns)
 
     def _connect(self, wanted: int) -> None:
-        room = min(self._most - len(self._open) - self._connecting, wanted)
-        if self._back is not None:
-            room = min(room, CONNECTS_AT_ONCE - self._connecting)
-        for _ in range(max(0, room)):
+        for _ in range(wanted):
             self._connecting += 1
             task = self._loop.create_task(self._open_one())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _open_one(self) -> None:
-        wanted_ns = monotonic_ns()
         try:
-            await self._dialer.dial(self, wanted_ns)
+            await self._dialer.dial(self, monotonic_ns())
         except DialFailed as failed:
-            self._undialled(failed, wanted_ns)
+            self._connecting -= 1
+            self._undialled(failed)
 
-    def _undialled(self, failed: DialFailed, wanted_ns: int) -> None:
-        self._connecting -= 1
-        if self._back is not None:
-            self._give_up(failed.kind, failed.message)
-        elif self.sending:
-            if wanted_ns >= self.measure_from_ns:
-                self._count_unconnected(failed.kind, failed.message)
-            self._loop.call_later(RETRY_S, self._retry)
-
-    def _retry(self) -> None:
-        if self.sending:
-            self._connect(1)
-
-    def _count_unconnected(self, kind: FailureKind, message: str) -> None:
-        """A closed user's try that found no connection: a request that was planned and failed."""
-        if not self._routes:
-            self._routes = self._draw_routes()
-        self._recorder.planned += 1
-        self._recorder.failed(self._routes.pop(), kind, message)
+    def _begin(self) -> None:
+        self.sending = True
+        self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
 
     def _sweep(self) -> None:
         """Time out what waits too long, in flight or for a connection; open what is still missing."""
@@ -305,9 +384,5 @@ class Engine:
         too_old = now_ns - self._timeout_ns
         for connection in [each for each in self._open if each.busy and each.sent_ns < too_old]:
             connection.fail(FailureKind.TIMEOUT, f"no whole answer within {self._timeout_ns / 1e9:g} s")
-        if self._back is not None:
-            while self.backlog and self._began_ns + self._back.due_ns < too_old:
-                self._give_up(FailureKind.UNSENT, "every connection was busy")
-            if self.sending and self.backlog > self._connecting:
-                self._connect(self.backlog - self._connecting)
-        self._loop.call_later(SWEEP_S, self._sweep)
+        self._swept(now_ns)
+        self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)

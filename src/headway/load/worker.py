@@ -18,6 +18,7 @@ from headway.load import feed, resources, template
 from headway.load.dial import Dialer
 from headway.load.engine import Engine, Shot
 from headway.load.pacer import Pacer
+from headway.load.plain import Poller
 from headway.load.recorder import Recorder, Second
 from headway.load.timer import Timer
 from headway.model import LoadModel
@@ -86,8 +87,9 @@ class Work:
         shots, draw_routes = self._shots()
         phase = self._mine.phase
         most = share(phase.users or phase.max_connections, self._mine.worker, self._mine.workers)
+        poller = Poller(loop)
         engine = Engine(
-            dialer=Dialer(self._mine.address, phase.timeout_s), shots=shots, draw_routes=draw_routes,
+            dialer=Dialer(self._mine.address, phase.timeout_s, poller), shots=shots, draw_routes=draw_routes,
             recorder=self._recorder, timeout_ns=int(phase.timeout_s * 1e9), most=most,
         )  # fmt: skip
         loop.add_reader(self._pipe.fileno(), self._heard)
@@ -97,8 +99,9 @@ class Work:
         began_ns = await self._started
         engine.measure_from_ns = began_ns + int(phase.warmup_s * 1e9)
         engine.measure_to_ns = engine.measure_from_ns + phase.whole_seconds * 10**9
-        timer = Timer(loop, engine.wake)
+        timer = Timer(poller, engine.wake)
         if phase.model is LoadModel.OPEN:
+            poller.after, poller.idle = engine.wake, engine.rearm
             self._begin_open(engine, timer, began_ns)
         else:
             loop.call_later(max(0.0, (began_ns - monotonic_ns()) / 1e9), engine.begin_closed)
@@ -106,6 +109,7 @@ class Work:
         await self._measure(engine)
         lag.cancel()
         timer.close()
+        poller.close()
         self._pipe.send(("done",))
 
     def _begin_open(self, engine: Engine, timer: Timer, began_ns: int) -> None:
