@@ -79,22 +79,20 @@ class Poller:
         Raises:
             OSError: refused, unreachable, or this machine has no more files or ports.
         """
-        family = (
-            socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        )
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            if family != socket.AF_UNIX:
+            if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = sock.connect_ex(address)
             if code in _UNDER_WAY:
                 await self._connected(sock)
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code))
         except BaseException:
             sock.close()
             raise
+        if code:
+            sock.close()
+            raise OSError(code, os.strerror(code))
         PlainTransport(self, sock, protocol)
 
     async def _connected(self, sock: socket.socket) -> None:
@@ -125,6 +123,13 @@ class Poller:
                 break  # what is still ready wakes the loop again at once
         if self.idle is not None:
             self.idle()
+
+
+def family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
+    """The address family of a numeric host, or of the path of a Unix socket."""
+    if isinstance(address, str):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
 class PlainTransport(asyncio.Transport):
