@@ -43,6 +43,11 @@ def invalid_phases(evidence: Evidence, promise: Promise) -> dict[str, str]:
     return _first(evidence, lambda hits: _not_made(hits, promise))
 
 
+def unwell(hits: PhaseHits) -> tuple[str, ...]:
+    """Why the load of a phase says nothing, or its times are too long, whatever is promised of it."""
+    return (*_not_made(hits, None), *_mistimed(hits))
+
+
 def mistimed_phases(evidence: Evidence) -> dict[str, str]:
     """Phase -> why its times are too long by more than is allowed, and the cure."""
     return _first(evidence, _mistimed)
@@ -58,7 +63,7 @@ def _first(evidence: Evidence, ailments: Callable[[PhaseHits], Iterator[str]]) -
     return {name: why for name, why in found if why is not None}
 
 
-def _not_made(hits: PhaseHits, promise: Promise) -> Iterator[str]:
+def _not_made(hits: PhaseHits, promise: Promise | None) -> Iterator[str]:
     """Every reason the load was not the one planned, the plainest first."""
     health = hits.health
     yield from _lost(hits)
@@ -81,7 +86,7 @@ def _not_made(hits: PhaseHits, promise: Promise) -> Iterator[str]:
             f"the workers began within {health.start_skew_ns / 1e6:,.0f} ms of one another as far as their clocks can"
             f" be compared, {START_SKEW_MAX_NS / 1e6:g} ms allowed; run headway nearer to the scheduler and its workers"
         )
-    if hits.phase.model is LoadModel.OPEN and _short_of_connections(hits, promise):
+    if promise is not None and hits.phase.model is LoadModel.OPEN and _short_of_connections(hits, promise):
         needed = needed_connections(hits.phase.rate_per_s or 0.0, promise)
         yield (
             f"{hits.phase.max_connections:,} connections were too few: the promised latency at this rate needs"

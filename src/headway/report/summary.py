@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from headway.errors import EmptyPhase
+from headway.gate import health, health_notes
 from headway.load import histogram
-from headway.model import Evidence, FailureKind, Presence
+from headway.model import Evidence, FailureKind, PhaseHits, Presence
 
 QUANTILES = (0.50, 0.95, 0.99, 0.999)
 
@@ -63,6 +64,18 @@ def as_json(evidence: Evidence) -> str:
             "interrupted": evidence.interrupted,
             "quantiles": QUANTILES,
             "routes": [asdict(line) for line in lines(evidence)],
+            "generator": [
+                {
+                    "phase": hits.phase.name,
+                    "planned": int(hits.planned.sum()),
+                    "sent": int(hits.sent.sum()),
+                    "unaccounted": health.unaccounted(hits),
+                    **asdict(hits.health),
+                    "invalid": health.unwell(hits),
+                }
+                for hits in evidence.phases
+            ],
+            "notes": list(health_notes.notes(evidence)),
             "sources": {name: state.presence.value for name, state in evidence.sources.items()},
         },
         indent=2,
@@ -83,8 +96,31 @@ def as_text(evidence: Evidence) -> str:
         sent, planned = int(hits.sent.sum()), int(hits.planned.sum())
         out.append(f"{hits.phase.name}: sent {sent:,} of {planned:,} planned in {hits.seconds} s")
         totals = np.bincount(hits.failures.kind, weights=hits.failures.count, minlength=len(kinds))
+        out.append(f"  generator: {generator_text(hits)}")
+        out += [f"  invalid: {why}" for why in health.unwell(hits)]
         out += [f"  failed: {int(n):,} {kind.value}" for kind, n in zip(kinds, totals, strict=True) if n]
+    out += list(health_notes.notes(evidence))
     for name, state in evidence.sources.items():
         if state.presence is not Presence.PRESENT:
             out.append(f"not seen: {name} ({state.presence.value}{': ' + state.detail if state.detail else ''})")
     return "\n".join(out)
+
+
+def generator_text(hits: PhaseHits) -> str:
+    """How the generator fared, its worst worker's figures, in one line."""
+    own, said = hits.health, []
+    if own.lateness_p99_ns is not None:
+        said.append(f"late by {own.lateness_p99_ns / 1e6:.2f} ms at p99")
+    if own.loop_lag_p99_ns is not None:
+        said.append(f"loop lag {own.loop_lag_p99_ns / 1e6:.2f} ms")
+    if own.cpu_ratio is not None:
+        said.append(f"CPU {own.cpu_ratio:.0%} of a core")
+    for name, used, allowed in (
+        ("files", own.files_peak, own.files_allowed), ("ports", own.ports_peak, own.ports_allowed),
+    ):  # fmt: skip
+        if used is not None and allowed is not None:
+            said.append(f"{name} {used:,} of {allowed:,}")
+    if own.steal_ratio is not None:
+        said.append(f"{own.steal_ratio:.1%} of CPU time stolen")
+    said.append(f"{health.unaccounted(hits):,} dropped")
+    return ", ".join(said)

@@ -127,6 +127,8 @@ class Cluster:
 
     async def _identity(self) -> Mapping[str, Any]:
         async with asyncio.timeout(ANSWER_S):
+            if self._client.scheduler is None:
+                raise ConnectionError("the connection broke, and no new one came to be")
             found: Mapping[str, Any] = await self._client.scheduler.identity()
             return found
 
@@ -185,7 +187,8 @@ def _connected(address: str) -> Any:
         raise BadInput(
             "Dask is not installed here, and --on needs it", next_act="install 'headway[lab,cluster]'"
         ) from exc
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it would say is said as an error of ours
+    for name in [each for each in logging.root.manager.loggerDict if each.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it would say is said as an error of ours
     where = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     try:
         connect: Any = distributed.Client  # its signature has no types

@@ -163,7 +163,7 @@ class Remote:
                 if number == GONE:
                     raise RunInvalid(
                         f"the Dask scheduler at {self._cluster.address} is lost: {message[1]}",
-                        next_act="what came until then is kept; start it again, then run again",
+                        next_act="start it, then run again; what came until then is kept as the latest run",
                     )
                 yield number, message
                 number, message = self._heard.get_nowait()
@@ -243,9 +243,10 @@ class Remote:
         place, silent_s = self._places[number], monotonic() - heard_s
         try:
             known = place.worker in await self._cluster.workers_now()
-        except Exception as cause:  # noqa: BLE001 - no answer of any kind
+        except (OSError, TimeoutError) as cause:
             if silent_s > SILENT_MAX_S:
-                self._heard.put((GONE, ("gone", f"no answer for {silent_s:.0f} s ({cause or type(cause).__name__})")))
+                said = str(cause) or "no answer in time"
+                self._heard.put((GONE, ("gone", f"nothing came from it for {silent_s:.0f} s ({said})")))
                 return True
             await asyncio.sleep(POLL_S / 2)
             return False
