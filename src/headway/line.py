@@ -19,6 +19,7 @@ from headway.errors import BadInput
 from headway.evidence import bundle, collect, reading
 from headway.gate import plan, record
 from headway.gate.judge import judge
+from headway.interchange.watching import Watchers, watched
 from headway.load import scenario as scenarios
 from headway.load.drive import Stop
 from headway.promises import increment
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
-    from headway.model import Evidence, Finding, Phase, Promise, Scenario, Sources, Verdict
+    from headway.model import Evidence, Finding, Phase, Progress, Promise, Scenario, Sources, Verdict
 
+NOBODY = Watchers()
 SCENARIO_IN_INCREMENT = Path("scripts/scenario.toml")
 
 
@@ -108,6 +110,7 @@ def load(
     on: str | None = None,
     tolerate: int = 0,
     calibrate: bool = False,
+    watchers: Watchers = NOBODY,
 ) -> Path:
     """
     Drive the phases against the target, collect what they leave behind, and return the run's folder.
@@ -117,7 +120,12 @@ def load(
         SourceRefused: a named source refuses.
     """
     stop = Stop()
-    with two_interrupts(stop), LiveView() as view:
+    with two_interrupts(stop), watched(scenario, watchers, _say) as told, LiveView() as view:
+
+        def second(progress: Progress) -> None:
+            view.second(progress)
+            told(progress)
+
         return collect.collect(
             root,
             scenario=scenario,
@@ -128,9 +136,13 @@ def load(
             on=on,
             tolerate=tolerate,
             calibrate=calibrate,
-            on_second=view.second,
+            on_second=second,
             stop=stop,
         )
+
+
+def _say(text: str) -> None:
+    print(f"headway: {text}", file=sys.stderr, flush=True)
 
 
 def judge_run(folder: Path, promise: Promise) -> Judged:
@@ -155,6 +167,7 @@ def validate(
     on: str | None = None,
     tolerate: int = 0,
     calibrate: bool = False,
+    watchers: Watchers = NOBODY,
     duration_s: float | None = None,
 ) -> Judged:
     """
@@ -169,6 +182,7 @@ def validate(
         on: `dask://host:port` of a scheduler whose workers make the load; None: this machine does.
         tolerate: how many generator processes may be lost without ending the run.
         calibrate: measure first what this machine's generator can reach, where that is not known.
+        watchers: who sees the run's metrics while it lasts.
         duration_s: length of every phase, warm-up excluded; None takes the scenario's.
     """
     phases = plan.plan(promise, scenario, duration_s=duration_s).phases
@@ -182,6 +196,7 @@ def validate(
             on=on,
             tolerate=tolerate,
             calibrate=calibrate,
+            watchers=watchers,
         ),
         promise,
     )

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from headway.conventions import LAB_FOLDER, STATE_FOLDER
 from headway.errors import BadInput
 from headway.model import Sources
+
+if TYPE_CHECKING:
+    from headway.interchange.watching import Watchers
 
 
 class Format(StrEnum):
@@ -56,6 +59,16 @@ EdgeLogOption = Annotated[Path | None, typer.Option("--edge-log", help="nginx ac
 MetricsOption = Annotated[str | None, typer.Option("--metrics-url", help="Where the service shows Prometheus metrics.")]
 PrometheusOption = Annotated[str | None, typer.Option("--prometheus-url", help="A Prometheus server's address.")]
 RulesOption = Annotated[list[Path] | None, typer.Option("--rules", help="A Prometheus rule file; may be repeated.")]
+OtlpOption = Annotated[
+    str | None,
+    typer.Option("--otlp", metavar="URL", help="Send the run's metrics there while it lasts: OTLP over HTTP."),
+]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port", min=0, max=65535, help="Show them to Prometheus there, on 127.0.0.1; 0: a free port."
+    ),
+]
 WatchOption = Annotated[
     list[str] | None, typer.Option("--watch", metavar="NAME=PID", help="A process to watch; may be repeated.")
 ]
@@ -94,6 +107,8 @@ class Asked:
     prometheus_url: PrometheusOption = None
     rules: RulesOption = None
     watch: WatchOption = None
+    otlp: OtlpOption = None
+    metrics_port: MetricsPortOption = None
     workers: WorkersOption = None
     on: OnOption = None
     tolerate: TolerateOption = 0
@@ -128,6 +143,12 @@ class Asked:
             rule_files=(*base.rule_files, *(self.rules or ())),
             processes=(*base.processes, *watched(self.watch)),
         )
+
+    def watchers(self) -> Watchers:
+        """Who sees the run's metrics while it lasts."""
+        from headway.interchange.watching import Watchers
+
+        return Watchers(otlp_url=self.otlp, metrics_port=self.metrics_port)
 
     def promise_roots(self) -> tuple[Path, ...]:
         """Where to look for increments: the root, and with `--lab` the reference shop's own."""

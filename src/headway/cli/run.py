@@ -44,6 +44,7 @@ def run(
         on=asked.on,
         tolerate=asked.tolerate,
         calibrate=asked.calibrate,
+        watchers=asked.watchers(),
     )
     evidence = reading.read(folder)
     render = summary.as_json if format is Format.JSON else summary.as_text

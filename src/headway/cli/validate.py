@@ -59,6 +59,7 @@ def validate(
             on=asked.on,
             tolerate=asked.tolerate,
             calibrate=asked.calibrate,
+            watchers=asked.watchers(),
             duration_s=asked.duration,
         )
     told = judged.verdict, judged.findings

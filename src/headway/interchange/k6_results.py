@@ -69,7 +69,7 @@ def _lines(file: Path) -> Iterator[str]:
         with file.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            plain = gzip.open(raw) if packed else nullcontext(raw)
+            plain = gzip.GzipFile(fileobj=raw) if packed else nullcontext(raw)
             with plain as stream, io.TextIOWrapper(stream, "utf-8", "replace") as text:
                 yield from text
     except (OSError, EOFError, zlib.error) as exc:
