@@ -1,5 +1,5 @@
 """
-What one generator core of Headway can send, against wrk and Locust's FastHttpUser on the same nginx in the same run.
+What one generator core of Headway can send, against wrk, h2load, hey, k6, Locust and Artillery on the same nginx.
 
 Rounds are interleaved, so that whatever else the machine does falls on all alike; the ratios of each round are what
 counts. Run it with nothing else going on: `.venv/bin/python benchmarks/load/compare.py`.
@@ -8,41 +8,31 @@ counts. Run it with nothing else going on: `.venv/bin/python benchmarks/load/com
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
 import resource
-import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+
+from peers import USERS, Bench, Measured, Peer, children_cpu_s, there
 
 from headway.lab import binaries, ports, process
 from headway.lab import nginx as nginx_server
 from headway.load import drive, hits
-from headway.model import Arrivals, LoadModel, Parameter, Phase, PhaseHits, Route, Scenario
+from headway.model import Arrivals, LoadModel, Parameter, Phase, PhaseHits, Progress, Route, Scenario
+from headway.report.live import LiveView
 
-USERS = 50
 BODY = "x" * 512
 SERVER = f"""
     location / {{ return 200 "{BODY}"; }}
-"""
-LOCUSTFILE = """
-from locust import FastHttpUser, constant, task
-
-class User(FastHttpUser):
-    wait_time = constant(0)
-
-    @task
-    def get(self):
-        self.client.get("/")
 """
 PLAIN = (Route(name="plain", method="GET", path="/"),)
 MIX = (
@@ -57,80 +47,13 @@ PARAMETERS = (
 PHASE = Phase(name="closed", model=LoadModel.CLOSED, users=USERS, duration_s=4, warmup_s=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """
-    One generator's round: good answers per second, and CPU-seconds of its processes per million requests.
-
-    The latter from start to end, start-up included, and (headway) of the worker alone while it measured.
-    """
-
-    rate_per_s: float
-    cpu_s_per_million: float
-    sending_cpu_s_per_million: float | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """Where, and how long."""
-
-    url: str
-    seconds: int
-    generator_cores: set[int]
-    folder: Path
-
-
-def children_cpu_s() -> float:
-    """CPU-seconds of the children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def run(bench: Bench, words: list[str]) -> tuple[str, float]:
-    """Output and CPU-seconds of a command on the generators' cores."""
-    before = children_cpu_s()
-    cores = bench.generator_cores
-    found = subprocess.run(
-        words, cwd=bench.folder, capture_output=True, text=True, check=False, timeout=bench.seconds + 60,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )  # fmt: skip
-    if found.returncode:
-        raise SystemExit(f"{words[0]} failed:\n{found.stdout}{found.stderr}")
-    return found.stdout, children_cpu_s() - before
-
-
-def wrk(bench: Bench) -> Measured:
-    """wrk, one thread, no pipelining, no script."""
-    text, cpu_s = run(bench, ["wrk", "-t1", f"-c{USERS}", f"-d{bench.seconds}s", f"{bench.url}/"])
-    answers = re.search(r"(\d+) requests in ([\d.]+)s", text)
-    if answers is None or "Non-2xx" in text or "Socket errors" in text:
-        raise SystemExit(f"wrk did not measure what it should:\n{text}")
-    requests = int(answers[1])
-    return Measured(rate_per_s=requests / float(answers[2]), cpu_s_per_million=cpu_s / requests * 1e6)
-
-
-def locust(bench: Bench) -> Measured:
-    """Locust's FastHttpUser, headless, one process; its own totals, and its CPU time from start to end."""
-    (bench.folder / "locustfile.py").write_text(LOCUSTFILE)
-    program = str(Path(sys.executable).parent / "locust")
-    text, cpu_s = run(
-        bench,
-        [program, "-f", "locustfile.py", "--headless", "-u", str(USERS), "-r", str(USERS), "-t", f"{bench.seconds}s",
-         "--host", bench.url, "--json", "--loglevel", "ERROR", "--stop-timeout", "1"],
-    )  # fmt: skip
-    (total,) = json.loads(text)
-    requests = int(total["num_requests"])
-    if total["num_failures"] or not requests:
-        raise SystemExit(f"Locust did not measure what it should:\n{text[:2000]}")
-    # Its slow start is not its speed: the rate of its busiest whole second but the first would flatter it, the median
-    # of its whole seconds is what it holds.
-    per_second = [int(n) for _, n in sorted(total["num_reqs_per_sec"].items(), key=lambda each: int(float(each[0])))]
-    held = statistics.median(per_second[1:-1] or per_second)
-    return Measured(rate_per_s=held, cpu_s_per_million=cpu_s / requests * 1e6)
-
-
-def headway(bench: Bench, routes: tuple[Route, ...], phase: Phase) -> tuple[Measured, PhaseHits]:
+def headway(
+    bench: Bench,
+    routes: tuple[Route, ...],
+    phase: Phase,
+    *,
+    on_second: Callable[[Progress], None] = lambda _second: None,
+) -> tuple[Measured, PhaseHits]:
     """Headway, one worker process; the parent's own CPU time is counted too."""
     parameters = PARAMETERS if routes is MIX else ()
     scenario = Scenario(name="bench", file=None, routes=routes, parameters=parameters, default_phase=phase)
@@ -139,7 +62,7 @@ def headway(bench: Bench, routes: tuple[Route, ...], phase: Phase) -> tuple[Meas
     before = children_cpu_s() + own.ru_utime + own.ru_stime
     os.sched_setaffinity(0, bench.generator_cores)
     drive.drive(
-        scenario, (phase,), bench.url, folder, workers=1, on_second=lambda _second: None,
+        scenario, (phase,), bench.url, folder, workers=1, on_second=on_second,
         on_measure_start=lambda _phase: None, on_measure_end=lambda _phase: None, stop=drive.Stop(),
     )  # fmt: skip
     own = resource.getrusage(resource.RUSAGE_SELF)
@@ -194,27 +117,54 @@ def half_rate(bench: Bench, closed: PhaseHits) -> Measured:
     return replace(measured, note=note)
 
 
-def rounds(bench: Bench, number: int, *, with_wrk: bool) -> dict[str, list[Measured]]:
-    """Each generator in turn, `number` times; a line for each as it ends."""
+def with_live_view(bench: Bench) -> Measured:
+    """The closed model, drawn once a second on a terminal."""
+    ours, theirs = os.openpty()
+    drawn = threading.Thread(target=_read_all, args=(ours,), daemon=True)
+    drawn.start()
+    with open(theirs, "w", encoding="utf-8") as terminal, LiveView(terminal) as view:  # noqa: PTH123 - a descriptor
+        measured, _ = headway(bench, PLAIN, replace(PHASE, duration_s=bench.seconds), on_second=view.second)
+    drawn.join(5)
+    return measured
+
+
+def _read_all(terminal: int) -> None:
+    """Read what is drawn until the drawer closes: a terminal that nobody reads would stop it."""
+    shown = 0
+    with suppress(OSError):
+        while more := os.read(terminal, 1 << 16):
+            shown += len(more)
+    os.close(terminal)
+    if not shown:
+        print("nothing was drawn on the terminal: the live view's figures mean nothing", flush=True)
+
+
+def generators(bench: Bench, peers: dict[str, Peer]) -> dict[str, Callable[[], Measured]]:
+    """What is run in each round, in this order: Headway stands beside wrk, to which it is held closest."""
     phase = replace(PHASE, duration_s=bench.seconds)
-    found: dict[str, list[Measured]] = {}
     last: list[PhaseHits] = []
 
-    def ours(routes: tuple[Route, ...]) -> Measured:
-        measured, whole = headway(bench, routes, phase)
-        if routes is PLAIN:
-            last[:] = [whole]
+    def plain() -> Measured:
+        measured, whole = headway(bench, PLAIN, phase)
+        last[:] = [whole]
         return measured
 
-    generators: dict[str, Callable[[], Measured]] = {"wrk": lambda: wrk(bench)} if with_wrk else {}
-    generators |= {
-        "headway": lambda: ours(PLAIN),
-        "locust": lambda: locust(bench),
-        "headway, three templated routes": lambda: ours(MIX),
-        "headway, open Poisson at half": lambda: half_rate(bench, last[0]),
-    }
+    found: dict[str, Callable[[], Measured]] = {}
+    for name, peer in peers.items():
+        found[name] = lambda peer=peer: peer.run(bench)  # type: ignore[misc]  # bound now, called later
+        if name == next(iter(peers)):
+            found["headway"] = plain
+            found["headway, three templated routes"] = lambda: headway(bench, MIX, phase)[0]
+    found["headway, live view on"] = lambda: with_live_view(bench)
+    found["headway, open Poisson at half"] = lambda: half_rate(bench, last[0])
+    return found
+
+
+def rounds(bench: Bench, number: int, peers: dict[str, Peer]) -> dict[str, list[Measured]]:
+    """Each generator in turn, `number` times; a line for each as it ends."""
+    found: dict[str, list[Measured]] = {}
     for each in range(1, number + 1):
-        for name, generate in generators.items():
+        for name, generate in generators(bench, peers).items():
             measured = generate()
             found.setdefault(name, []).append(measured)
             print(
@@ -228,20 +178,25 @@ def rounds(bench: Bench, number: int, *, with_wrk: bool) -> dict[str, list[Measu
 def ratios(found: dict[str, list[Measured]]) -> Iterator[str]:
     """The lines that say how many times the peer's figure Headway reaches."""
     for ours in ("headway", "headway, three templated routes"):
-        for peer in ("wrk", "locust"):
-            if peer not in found:
+        for peer, theirs in found.items():
+            if peer.startswith("headway"):
                 continue
-            pairs = list(zip(found[ours], found[peer], strict=True))
-            # wrk starts in no time; what Python takes to start is no cost of a request.
-            mine = [(a.sending_cpu_s_per_million if peer == "wrk" else None) or a.cpu_s_per_million for a, _ in pairs]
-            cpu = "CPU per request" + (", sending" if peer == "wrk" else ", start-up included")
-            for what, of in (
-                ("req/s", [a.rate_per_s / b.rate_per_s for a, b in pairs]),
-                (cpu, [a / b.cpu_s_per_million for a, (_, b) in zip(mine, pairs, strict=True)]),
-            ):
-                yield (
-                    f"{ours} / {peer}, {what}: min {min(of):.2f}, median {statistics.median(of):.2f}, max {max(of):.2f}"
-                )
+            pairs = list(zip(found[ours], theirs, strict=True))
+            yield ratio(f"{ours} / {peer}, req/s", [a.rate_per_s / b.rate_per_s for a, b in pairs])
+            # Those in C start in no time; what Python takes to start is no cost of a request.
+            native = peer in {"wrk", "h2load"}
+            mine = [(a.sending_cpu_s_per_million if native else None) or a.cpu_s_per_million for a, _ in pairs]
+            what = "sending" if native else "start-up included"
+            per_cpu = [b.cpu_s_per_million / a for a, (_, b) in zip(mine, pairs, strict=True)]
+            yield ratio(f"{ours} / {peer}, requests per CPU-second, {what}", per_cpu)
+    pairs = list(zip(found["headway, live view on"], found["headway"], strict=True))
+    yield ratio("live view on / off, req/s", [a.rate_per_s / b.rate_per_s for a, b in pairs])
+    yield ratio("live view on / off, CPU", [a.cpu_s_per_million / b.cpu_s_per_million for a, b in pairs])
+
+
+def ratio(what: str, of: list[float]) -> str:
+    """One line of three figures."""
+    return f"{what}: min {min(of):.2f}, median {statistics.median(of):.2f}, max {max(of):.2f}"
 
 
 def machine() -> str:
@@ -251,17 +206,13 @@ def machine() -> str:
     return f"{model[1] if model else platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores"
 
 
-def peers(folder: Path, *, with_wrk: bool) -> str:
+def versions(folder: Path, peers: dict[str, Peer]) -> str:
     """Versions of everything compared."""
-    found = [f"Python {platform.python_version()}", f"headway {version('headway')}", f"uvloop {version('uvloop')}",
-             f"locust {version('locust')}"]  # fmt: skip
     server = subprocess.run([binaries.nginx().path, "-v"], cwd=folder, capture_output=True, text=True, check=False)
-    found.append(server.stderr.strip().rpartition(": ")[2])
-    if with_wrk:
-        own = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)
-        said = re.search(r"wrk (\S+)", own.stdout + own.stderr)
-        found.append(f"wrk {said[1] if said else '(version unknown)'}")
-    return ", ".join(found)
+    own = [f"Python {platform.python_version()}", f"headway {version('headway')}", f"uvloop {version('uvloop')}"]
+    return ", ".join(
+        [*own, server.stderr.strip().rpartition(": ")[2], *(f"{name} {peer.version()}" for name, peer in peers.items())]
+    )
 
 
 def main() -> None:
@@ -272,7 +223,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of 2 s: does it run, not how fast")
     asked = parser.parse_args()
     number, seconds = (1, 2) if asked.quick else (asked.rounds, asked.seconds)
-    with_wrk = shutil.which("wrk") is not None
+    peers = there()
+    if not peers:
+        raise SystemExit("no other generator is there to be compared with")
     every = sorted(os.sched_getaffinity(0))
     server_cores, generator_cores = ({every[0]}, {every[1]}) if len(every) > 1 else (set(every), set(every))
     print(f"machine: {machine()}; load average before: {os.getloadavg()[0]:.1f}")
@@ -280,13 +233,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        print(f"versions: {peers(folder, with_wrk=with_wrk)}")
-        if not with_wrk:
-            print("wrk is not there; install it ('apt install wrk', 'brew install wrk') to be compared with it")
+        print(f"versions: {versions(folder, peers)}")
         print(f"{USERS} connections, a 512-byte answer, {number} rounds of {seconds} s", flush=True)
         with nginx(folder, server_cores) as url:
             bench = Bench(url=url, seconds=seconds, generator_cores=generator_cores, folder=folder)
-            found = rounds(bench, number, with_wrk=with_wrk)
+            found = rounds(bench, number, peers)
     print("\n".join(ratios(found)))
 
 
