@@ -6,19 +6,20 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from time import monotonic_ns
+from typing import Any
 
 import pytest
 import uvloop
 
-from headway.load import connection as connection_module
+from headway.load.closed import ClosedEngine
 from headway.load.dial import Dialer
-from headway.load.engine import Engine, Shot
+from headway.load.open import OpenEngine
 from headway.load.pacer import Pacer
 from headway.load.plain import Poller
 from headway.load.recorder import Recorder
 from headway.load.scenario import split_url
-from headway.load.timer import Timer
-from headway.model import FailureKind, LoadModel, Phase
+from headway.load.starts import Shot, Starts
+from headway.model import FailureKind, LoadModel, Phase, Wire
 from load_target import OK, Answer, says, target
 
 RATE_PER_S = 100
@@ -42,26 +43,26 @@ class Tally:
 async def driven(
     url: str, *, model: LoadModel, method: str, good: tuple[int, ...], timeout_s: float, most: int
 ) -> Tally:
-    loop = asyncio.get_running_loop()
     recorder = Recorder(1)
-    poller = Poller(loop)
+    poller = Poller(asyncio.get_running_loop())
     request = f"{method} / HTTP/1.1\r\nhost: x\r\n\r\n".encode()
     host, port, _ = split_url(url)
-    engine = Engine(
-        dialer=Dialer((host, port), timeout_s, poller),
-        shots=[Shot(render=lambda: request, good=frozenset(good), head_only=method == "HEAD")],
-        draw_routes=lambda: [0] * 64, recorder=recorder, timeout_ns=int(timeout_s * 1e9), most=most,
-    )  # fmt: skip
+    shot = Shot(render=lambda: request, good=frozenset(good), head_only=method == "HEAD")
+    shared: Any = {
+        "dialer": Dialer((host, port), timeout_s, poller), "poller": poller, "recorder": recorder,
+        "starts": Starts(shots=[shot], draw=lambda: [0] * 64), "timeout_ns": int(timeout_s * 1e9),
+        "wire": Wire(max_body_bytes=1 << 20),
+    }  # fmt: skip
     began_ns = monotonic_ns()
-    engine.measure_from_ns, engine.measure_to_ns = began_ns, began_ns + int(SECONDS * 1e9)
-    timer = Timer(poller, engine.wake)
     phase = Phase(name="p", model=LoadModel.OPEN, rate_per_s=RATE_PER_S, duration_s=1, warmup_s=0)
-    if model is LoadModel.OPEN:
-        poller.after, poller.idle = engine.wake, engine.rearm
-        front, back = (Pacer(phase, worker=0, workers=1, end_ns=int(SECONDS * 1e9)) for _ in range(2))
-        engine.begin_open(front, back, timer, began_ns)
-    else:
-        engine.begin_closed()
+    front, back = (Pacer(phase, worker=0, workers=1, end_ns=int(SECONDS * 1e9)) for _ in range(2))
+    engine: OpenEngine | ClosedEngine = (
+        OpenEngine(front=front, back=back, began_ns=began_ns, most=most, **shared)
+        if model is LoadModel.OPEN
+        else ClosedEngine(users=most, **shared)
+    )
+    engine.measure_from_ns, engine.measure_to_ns = began_ns, began_ns + int(SECONDS * 1e9)
+    engine.begin()
     await asyncio.sleep(SECONDS)
     engine.wake()
     engine.stop_sending(forget_backlog=False)
@@ -69,7 +70,6 @@ async def driven(
         while not engine.quiet:  # noqa: ASYNC110 - as the worker does
             await asyncio.sleep(0.01)
     engine.abandon()
-    timer.close()
     poller.close()
     second = recorder.flush(0, monotonic_ns(), connections=0, backlog=0)
     kinds: Counter[str] = Counter()
@@ -145,11 +145,6 @@ BAD: dict[str, tuple[Answer, FailureKind]] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "LARGEST_ANSWER_BYTES", 1 << 20)
-
-
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_answer_in_any_form_is_good(name: str) -> None:
     """However HTTP/1 lets an answer end, each planned request is one good answer: none lost, none twice."""
@@ -161,7 +156,6 @@ def test_a_good_answer_in_any_form_is_good(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-@pytest.mark.usefixtures("small_answers")
 def test_a_bad_answer_is_a_failure_of_its_kind(name: str) -> None:
     """Each planned request that got no good answer is one failure of the kind that fits, with a sample for people."""
     answer, kind = BAD[name]
@@ -174,7 +168,6 @@ def test_a_bad_answer_is_a_failure_of_its_kind(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["error status", "reset at once", "shorter than said", "another protocol"])
-@pytest.mark.usefixtures("small_answers")
 def test_a_closed_user_goes_on_after_a_failure(name: str) -> None:
     """In a closed model too each request is one answer or one failure, and what is planned is what is sent."""
     answer, kind = BAD[name]

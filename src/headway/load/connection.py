@@ -1,25 +1,29 @@
 """
 One keep-alive HTTP/1.1 connection: a request out, an answer in, never two at once. The hot path.
 
-The parser is llhttp's; a method it doesn't find on its protocol costs nothing, so only what is needed is defined.
+The parser is llhttp's; a method it doesn't find on its protocol costs nothing, so only what is needed is defined. An
+answer that a visit looks into is kept as it came and parsed once more, whole: the others pay nothing for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from time import monotonic_ns
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
+from headway.load.answer import Answer, decoded
 from headway.model import FailureKind
 
 if TYPE_CHECKING:
-    from headway.load.engine import Engine
+    from collections.abc import Iterator
 
-LARGEST_ANSWER_BYTES = 64 << 20
-LARGEST_HEAD_BYTES = 64 << 10
+    from headway.load.engine import Engine
+    from headway.load.visit import Visit
+
 _FRAMED = re.compile(rb"\r\n(?:content-length|transfer-encoding)\s*:", re.IGNORECASE)
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d")
 
@@ -29,16 +33,27 @@ class Connection(asyncio.Protocol):
     One connection of an engine.
 
     While `busy`: `route`, `intended_ns` and `sent_ns` are those of the request in flight. `free_ns` is the moment it
-    last became ready to send; `wanted_ns` the moment it was asked to connect.
+    last became ready to send; `wanted_ns` the moment it was asked to connect. `visit` is whose request it is, None for
+    a single request that is not looked into; `user` whose connection it is in a closed model.
     """
 
     __slots__ = (
-        "_complete", "_engine", "_head", "_headers_done", "_parser", "_received", "_reusable", "_status", "_transport",
-        "busy", "free_ns", "head_only", "intended_ns", "route", "sent_ns", "wanted_ns",
+        "_complete", "_engine", "_head", "_headers_done", "_most_body_bytes", "_most_head_bytes", "_parser", "_raw",
+        "_received", "_reusable", "_status", "_transport", "busy", "connect_ns", "free_ns", "head_only", "intended_ns",
+        "route", "sent_ns", "tls_ns", "user", "visit", "wanted_ns",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, wanted_ns: int) -> None:
+    timed = False
+
+    def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
         self._engine = engine
+        self._most_body_bytes = most_body_bytes
+        self._most_head_bytes = most_head_bytes
+        self._raw: list[bytes] = []
+        self.visit: Visit | None = None
+        self.user: Any = None
+        self.connect_ns: int | None = None  # the dialer says, where it knows
+        self.tls_ns: int | None = None
         self.wanted_ns = wanted_ns
         self._parser = httptools.HttpResponseParser(self)
         self.busy = False
@@ -58,6 +73,8 @@ class Connection(asyncio.Protocol):
         self._complete = self._headers_done = False
         self._received = 0
         self._head = b""
+        if self.visit is not None:
+            self._raw = []
         self.route = route
         self.intended_ns = intended_ns
         self.sent_ns = now_ns
@@ -68,6 +85,20 @@ class Connection(asyncio.Protocol):
         self.busy = False
         self._transport.abort()
         self._engine.failed(self, kind, message)
+
+    def answer(self) -> Answer:
+        """
+        The answer that a visit was given just now, whole.
+
+        Raises:
+            ValueError: its body cannot be decoded.
+        """
+        return whole(b"".join(self._raw), self._most_body_bytes)
+
+    def parts(self, now_ns: int) -> Iterator[tuple[str, int]]:
+        """Names and ns of the parts of the answer that is whole at `now_ns`; none unless they are timed."""
+        del now_ns
+        return iter(())
 
     def close(self) -> None:
         """Close without a word: nothing is in flight."""
@@ -90,6 +121,8 @@ class Connection(asyncio.Protocol):
         self._received += len(data)
         if not self._headers_done:
             self._head += data
+        if self.visit is not None:
+            self._raw.append(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -100,10 +133,10 @@ class Connection(asyncio.Protocol):
             return
         if self._complete:
             self._finish()
-        elif self._received > LARGEST_ANSWER_BYTES:
-            self.fail(FailureKind.TOO_LARGE, f"more than {LARGEST_ANSWER_BYTES >> 20} MiB")
-        elif len(self._head) > LARGEST_HEAD_BYTES and not self._headers_done:
-            self.fail(FailureKind.TOO_LARGE, f"headers of more than {LARGEST_HEAD_BYTES >> 10} KiB")
+        elif self._received > self._most_body_bytes:
+            self.fail(FailureKind.TOO_LARGE, f"more than {self._most_body_bytes:,} bytes")
+        elif len(self._head) > self._most_head_bytes and not self._headers_done:
+            self.fail(FailureKind.TOO_LARGE, f"headers of more than {self._most_head_bytes:,} bytes")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """In the middle of an answer it is a failure, unless the answer was to end with the connection."""
@@ -144,6 +177,84 @@ class Connection(asyncio.Protocol):
         elif self._headers_done:
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
+
+
+class TimedConnection(Connection):
+    """One that also says what the time of an answer was made of: connect, TLS, first byte, body."""
+
+    __slots__ = ("_first_byte_ns", "_told")
+
+    timed = True
+
+    def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
+        super().__init__(engine, wanted_ns, most_body_bytes, most_head_bytes)
+        self._first_byte_ns = 0
+        self._told = False
+
+    def send(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
+        """Put one request on the wire."""
+        self._first_byte_ns = 0
+        super().send(route, request, intended_ns, now_ns)
+
+    def data_received(self, data: bytes) -> None:
+        """The first bytes of an answer have their moment."""
+        if not self._first_byte_ns:
+            self._first_byte_ns = monotonic_ns()
+        super().data_received(data)
+
+    def parts(self, now_ns: int) -> Iterator[tuple[str, int]]:
+        """The first request of a connection has its connect and TLS times."""
+        if not self._told:
+            self._told = True
+            if self.connect_ns is not None:
+                yield "connect", self.connect_ns
+            if self.tls_ns is not None:
+                yield "tls", self.tls_ns
+        yield "first_byte", self._first_byte_ns - self.sent_ns
+        yield "body", now_ns - self._first_byte_ns
+
+
+class _Whole:
+    """What llhttp finds in an answer. Interim ones are forgotten, what comes after the final one is not looked at."""
+
+    def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body: list[bytes] = []
+        self._over = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._over:
+            self.headers.append((name.lower(), value.strip()))
+
+    def on_headers_complete(self) -> None:
+        if not self._over:
+            self.status = self.parser.get_status_code()
+
+    def on_body(self, data: bytes) -> None:
+        if not self._over:
+            self.body.append(data)
+
+    def on_message_complete(self) -> None:
+        if self.status >= 200:
+            self._over = True
+        else:
+            self.headers.clear()
+
+
+def whole(raw: bytes, most_bytes: int) -> Answer:
+    """
+    An answer from its bytes, which have been found to be one.
+
+    Raises:
+        ValueError: the body cannot be decoded, or would have more than `most_bytes`.
+    """
+    found = _Whole()
+    with contextlib.suppress(httptools.HttpParserError):  # what comes after the answer
+        found.parser.feed_data(raw)
+    headers = tuple(found.headers)
+    return Answer(found.status, headers, decoded(headers, b"".join(found.body), most_bytes))
 
 
 def framed(head: bytes) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import errno
 from typing import TYPE_CHECKING
 
-from headway.load.connection import Connection
 from headway.model import FailureKind
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Dialer:
             DialFailed: there is none.
         """
         host, port = self._address
-        connection = Connection(engine, wanted_ns)
+        connection = engine.new_connection(wanted_ns)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._poller.connect(connection, (host, port))

@@ -112,6 +112,7 @@ def drive(
                     Assignment(
                         phase=phase, routes=scenario.routes, parameters=scenario.parameters, values=values,
                         address=address, host=header, worker=each, workers=crew_size,
+                        journeys=scenario.journeys, wire=scenario.wire,
                     )
                     for each in range(crew_size)
                 ]  # fmt: skip

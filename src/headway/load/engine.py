@@ -1,54 +1,33 @@
 """
 What the two models share: connections, what comes back on them and how it counts.
 
-`OpenEngine` (open.py) sends on a schedule, `ClosedEngine` (closed.py) for users who wait for their answers. A start is a
-single request, whose bytes a `Shot` gives on the hot path, or a `Visit` whose answers are looked into.
+`OpenEngine` (open.py) sends on a schedule, `ClosedEngine` (closed.py) for users who wait for their answers. A start is
+a single request, whose bytes a `Shot` gives on the hot path, or a `Visit` whose answers are looked into (starts.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from headway.load import redirect
 from headway.load.connection import Connection, TimedConnection
 from headway.load.dial import DialFailed
 from headway.load.pacer import NEVER
 from headway.load.recorder import FULL
 from headway.load.timer import Timer
+from headway.load.visit import Hop
 from headway.model import FailureKind, Wire
 
 if TYPE_CHECKING:
     from headway.load.dial import Dialer
+    from headway.load.plain import Poller
     from headway.load.recorder import Recorder
-    from headway.load.visit import Course, Visit
+    from headway.load.starts import Starts
+    from headway.load.visit import Visit
 
 SWEEP_S = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shot:
-    """One route, ready to be sent: its bytes and what counts as a good answer."""
-
-    render: Callable[[], bytes]
-    good: frozenset[int]  # empty: 200 to 399
-    head_only: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Starts:
-    """
-    What can be started. `draw` gives a batch of indexes, by weight: below len(shots) a single request of that route,
-    above it a course.
-    """
-
-    shots: Sequence[Shot]  # one a route
-    draw: Callable[[], list[int]]
-    courses: Sequence[Course] = ()
 
 
 class Engine(ABC):
@@ -57,6 +36,7 @@ class Engine(ABC):
 
     Args:
         dialer: makes the connections.
+        poller: serves clear-text connections and the alarm; it wakes the engine between its batches.
         starts: what is sent.
         recorder: where to count.
         timeout_ns: of an answer since it was sent, of a request waiting for a connection, and of a connection.
@@ -68,6 +48,7 @@ class Engine(ABC):
         self,
         *,
         dialer: Dialer,
+        poller: Poller,
         starts: Starts,
         recorder: Recorder,
         timeout_ns: int,
@@ -88,7 +69,8 @@ class Engine(ABC):
         self._open: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting = 0
-        self._timer = Timer(self._loop, self.wake)
+        self._poller = poller
+        self._timer = Timer(poller, self._alarmed)
         self._armed_ns = NEVER
         self._sweeping: asyncio.TimerHandle | None = None
         self.warmed = [0, 0, 0]  # planned, sent, answered: of the warm-up, for the live view alone
@@ -100,7 +82,7 @@ class Engine(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """Requests may be due: count them, send them, and wake again at the next."""
+        """Requests may be due: count them and send them."""
 
     @property
     @abstractmethod
@@ -137,6 +119,7 @@ class Engine(ABC):
             task.cancel()
         if self._sweeping is not None:
             self._sweeping.cancel()
+        self._poller.after = self._poller.idle = None
         self._timer.close()
 
     # -- the dialer and connections call these ----------------------------------------------------------------
@@ -237,6 +220,10 @@ class Engine(ABC):
         """A connection could not be made."""
 
     @abstractmethod
+    def _next_due_ns(self) -> int:
+        """When something is due next, on the monotonic clock; NEVER when nothing is."""
+
+    @abstractmethod
     def _no_more(self) -> None:
         """No request becomes due any more."""
 
@@ -300,7 +287,7 @@ class Engine(ABC):
         measured = visit.due_ns >= self.measure_from_ns
         if measured:
             self._recorder.received_bytes += received
-        if failure is redirect.FOLLOW:
+        if isinstance(failure, Hop):
             self._go_on(still, visit)
             return
         if measured:
@@ -310,7 +297,10 @@ class Engine(ABC):
         if failure is not None:
             self._fail_visit(visit, failure[0], failure[1])
         elif measured:
-            self._recorder.hits.extend((visit.leg.route, now_ns - visit.due_ns, now_ns - visit.sent_ns))
+            hits = self._recorder.hits
+            hits.extend((visit.leg.route, now_ns - visit.due_ns, now_ns - visit.sent_ns))
+            if len(hits) >= FULL:
+                self._recorder.fold()
             if connection.timed:
                 self._time(connection, now_ns)
         pause_ns = visit.pause_ns()
@@ -354,8 +344,19 @@ class Engine(ABC):
         for measure, ns in connection.parts(now_ns):
             self._recorder.details[measure].extend((connection.route, ns))
 
+    def _alarmed(self) -> None:
+        self._armed_ns = NEVER
+        self.wake()
+
+    def _rearm(self) -> None:
+        """The poller has nothing to do: wake when something is due next."""
+        at_ns = self._next_due_ns()
+        if at_ns not in {NEVER, self._armed_ns}:
+            self._armed_ns = at_ns
+            self._timer.arm(at_ns)
+
     def _wake_at(self, at_ns: int) -> None:
-        """Wake then, or before when something else is due."""
+        """Wake then, or before when something else is due: of use where the poller is not the one that calls."""
         if at_ns < self._armed_ns:
             self._armed_ns = at_ns
             self._timer.arm(at_ns)
@@ -365,7 +366,13 @@ class Engine(ABC):
             self._connecting += 1
             task = self._loop.create_task(self._open_one())
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._dialled)
+
+    def _dialled(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._loop.call_exception_handler({"message": "a dialer failed", "exception": error})
 
     async def _open_one(self) -> None:
         try:
@@ -376,6 +383,7 @@ class Engine(ABC):
 
     def _begin(self) -> None:
         self.sending = True
+        self._poller.after, self._poller.idle = self.wake, self._rearm
         self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
 
     def _sweep(self) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from headway.conventions import HIT_LOG, LOAD_LOG
 from headway.errors import BundleDamaged
 from headway.load import histogram
-from headway.load.log import MEASURES, decoded
+from headway.load.log import decoded
+from headway.load.recorder import DETAILS
 from headway.model import FailureCells, FailureKind, GeneratorHealth, LatencyCells, PhaseHits
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ Cells = dict[str, list[tuple[int, int, "IntArray", "IntArray"]]]
 
 def _cells(file: Path, began: dict[int, Line]) -> dict[int, Cells]:
     """phase -> measure -> (second, route, buckets, counts) of each line."""
-    found: dict[int, Cells] = defaultdict(lambda: {measure: [] for measure in MEASURES})
+    found: dict[int, Cells] = defaultdict(lambda: defaultdict(list))
     for number, text, forgiven in _lines(file):
         if text.startswith(("#", '"')):
             continue
@@ -123,6 +124,8 @@ def _phase(phase: Phase, start: Line, lines: list[Line], cells: Cells) -> PhaseH
     seconds = [line for line in lines if line["kind"] == "second"]
     end = next((line for line in lines if line["kind"] == "end"), None)
     last = max((line["second"] for line in seconds), default=-1) + 1
+    if phase.iterations and last > 1:
+        last -= 1  # they ended within it, so that it is no whole second; what came in it counts all the same
     length = min(last, phase.whole_seconds) if seconds else 0
     response, service = (_latency_cells(cells[measure]) for measure in ("response", "service"))
     statuses: Counter[int] = Counter()
@@ -141,9 +144,24 @@ def _phase(phase: Phase, start: Line, lines: list[Line], cells: Cells) -> PhaseH
         received_bytes=sum(line["received_bytes"] for line in seconds),
         health=_health(phase, start, seconds, lines),
         started_at_s=start["started_at_s"],
-        finished=bool(end and end["finished"]),
-        error_samples=tuple(dict.fromkeys(text for line in seconds for text in line["errors"]))[:ERROR_SAMPLES],
+        finished=bool(end and end["finished"]) and not _iterations_left(seconds),
+        error_samples=_samples(lines),
+        details={measure: _latency_cells(cells[measure]) for measure in DETAILS if measure in cells},
+        journeys_ended=sum(line.get("journeys_ended", 0) for line in seconds),
     )  # fmt: skip
+
+
+def _samples(lines: list[Line]) -> tuple[str, ...]:
+    """Why workers were lost, then the first failures' words."""
+    lost = [f"worker {line['worker']} was lost: {line['why']}" for line in lines if line["kind"] == "lost"]
+    said = [text for line in lines if line["kind"] == "second" for text in line["errors"]]
+    return tuple(dict.fromkeys(lost + said))[:ERROR_SAMPLES]
+
+
+def _iterations_left(lines: list[Line]) -> int:
+    """Starts that no worker had made when it told its last second."""
+    last = {line["worker"]: line for line in lines}
+    return sum(line.get("iterations_left", 0) for line in last.values())
 
 
 def _good(response: LatencyCells, service: LatencyCells, lines: list[Line], length: int) -> IntArray:

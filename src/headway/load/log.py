@@ -2,8 +2,8 @@
 What the load leaves on disk, a line at a time, so that a run that is killed loses a second at most.
 
 HIT_LOG is an HdrHistogram interval log, format 1.3: a line per second, worker, route and measure; its tag is
-`p<phase>.r<route>.<response|service>`. LOAD_LOG is one JSON object a line: "start" and "end" of each phase, and
-"second" with a worker's counters and health.
+`p<phase>.r<route>.<measure>`: response, service, and on demand connect, tls, first_byte, body. LOAD_LOG is one JSON
+object a line: "start" and "end" of each phase, and "second" with a worker's counters and health.
 
 Source: HdrHistogram, HistogramLogWriter and HistogramEncodingV2.
 """
@@ -54,12 +54,13 @@ class LoadLog:
 
     def second(self, phase: int, worker: int, started_at_s: float, second: Second) -> None:
         """One worker's second."""
-        for measure in MEASURES:
-            for route, cells in getattr(second, measure).items():
+        measures = {**{each: getattr(second, each) for each in MEASURES}, **second.details}
+        for measure, routes in measures.items():
+            for route, cells in routes.items():
                 at_s = self.offset_s(started_at_s) + second.second
                 self._hits.write(f"Tag=p{phase}.r{route}.{measure},{at_s:.3f},1.000,{encoded(cells)}\n")
         self._hits.flush()
-        facts = {name: value for name, value in vars(second).items() if name not in MEASURES}
+        facts = {name: value for name, value in vars(second).items() if name not in (*MEASURES, "details")}
         self.event("second", phase, worker=worker, **facts)
 
     def close(self) -> None:

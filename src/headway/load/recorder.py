@@ -25,6 +25,8 @@ Sparse = tuple[list[int], list[int]]
 """Buckets and their counts, of the same length."""
 FULL = 3 << 13
 """Numbers held before a fold, which takes half a millisecond then: what is due meanwhile is late by that."""
+DETAILS = ("connect", "tls", "first_byte", "body")
+"""The parts of a request's time; their numbers are kept apart only when they are asked for."""
 ERROR_SAMPLES = 5
 
 
@@ -46,6 +48,9 @@ class Second:
     cpu_ratio: float = 0.0
     connections: int = 0
     backlog: int = 0
+    journeys_ended: int = 0
+    iterations_left: int = 0  # starts that were still to be made when this second ended
+    details: dict[str, dict[int, Sparse]] = field(default_factory=dict)  # by measure, by route
     files: int = 0  # open file descriptors of this worker, and how many it may have
     files_allowed: int = 0
     errors: list[str] = field(default_factory=list)
@@ -57,6 +62,11 @@ def sparse(counts: NDArray[np.int64]) -> Sparse:
     return filled.tolist(), counts[filled].tolist()
 
 
+def by_route(counts: NDArray[np.int64]) -> dict[int, Sparse]:
+    """The filled buckets of each route's histogram that has any; counts: (routes, BUCKETS)."""
+    return {route: sparse(row) for route, row in enumerate(counts) if row.any()}
+
+
 class Recorder:
     """Counters of one worker, since the last flush."""
 
@@ -65,10 +75,13 @@ class Recorder:
         self.hits = array("q")  # route, response ns, service ns, ...: good answers
         self.lates = array("q")  # ns, of every request sent
         self.lags = array("q")
+        self.details = {measure: array("q") for measure in DETAILS}  # route, ns, ...: good answers, when asked for
+        self._parts: dict[str, NDArray[np.int64]] = {}
         self._folded = np.zeros((2, routes, BUCKETS), dtype=np.int64)
         self._lateness = np.zeros(BUCKETS, dtype=np.int64)
         self.planned = 0
         self.sent = 0
+        self.journeys_ended = 0
         self.received_bytes = 0
         self.statuses: Counter[int] = Counter()
         self.failures: Counter[tuple[int, str]] = Counter()
@@ -80,7 +93,10 @@ class Recorder:
     def failed(self, route: int, kind: FailureKind, message: str = "") -> None:
         """One request got no good answer."""
         self.failures[route, kind.name] += 1
-        text = f"{kind.value}: {message}" if message else kind.value
+        self.say(f"{kind.value}: {message}" if message else kind.value)
+
+    def say(self, text: str) -> None:
+        """A sample for people, the first of its words."""
         if len(self._reported) < ERROR_SAMPLES and text not in self._reported:
             self._reported.add(text)
             self._errors[text] = None
@@ -95,6 +111,12 @@ class Recorder:
         if self.lates:
             self._lateness += np.bincount(bucket_of(np.array(self.lates, dtype=np.int64)), minlength=BUCKETS)
             del self.lates[:]
+        for part, flat in self.details.items():
+            if flat:
+                parts = self._parts.setdefault(part, np.zeros((self._routes, BUCKETS), dtype=np.int64))
+                pairs = np.array(flat, dtype=np.int64).reshape(-1, 2)
+                np.add.at(parts, (pairs[:, 0], bucket_of(pairs[:, 1])), 1)
+                del flat[:]
 
     def flush(self, second: int, now_ns: int, *, connections: int, backlog: int) -> Second:
         """Everything since the last flush; starts over."""
@@ -110,8 +132,10 @@ class Recorder:
             statuses=dict(self.statuses),
             failures=[(route, kind, n) for (route, kind), n in self.failures.items()],
             received_bytes=self.received_bytes,
-            response={route: sparse(counts) for route, counts in enumerate(response) if counts.any()},
-            service={route: sparse(counts) for route, counts in enumerate(service) if counts.any()},
+            response=by_route(response),
+            service=by_route(service),
+            details={measure: by_route(parts) for measure, parts in self._parts.items()},
+            journeys_ended=self.journeys_ended,
             lateness=sparse(self._lateness),
             loop_lag=sparse(lags),
             cpu_ratio=used_s / elapsed_s if self._since_ns else 0.0,
@@ -131,7 +155,9 @@ class Recorder:
         del self.lags[:]
         self._folded[:] = 0
         self._lateness[:] = 0
-        self.planned = self.sent = self.received_bytes = 0
+        for parts in self._parts.values():
+            parts[:] = 0
+        self.planned = self.sent = self.received_bytes = self.journeys_ended = 0
         self.statuses.clear()
         self.failures.clear()
         self._errors.clear()

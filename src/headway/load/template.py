@@ -80,18 +80,27 @@ def renderer(route: Route, host: str, draws: Mapping[str, Callable[[], list[str]
     if len(used) == 1 and route.body is None and head.count("{" + used[0] + "}") == 1:
         return _one_in_path(head, route, used[0], draws[used[0]])
     streams = {name: Stream(draws[name]) for name in {*used, *in_body}}
-    encode = in_path if _is_form(route) else in_json
+    fill = bound(route, host, streams)
+    return lambda: fill({name: stream.text() for name, stream in streams.items()})
 
+
+def bound(route: Route, host: str, known: Collection[str]) -> Callable[[Mapping[str, str]], bytes]:
+    """
+    A function that gives the bytes of one request for values it is handed, as a journey has them.
+
+    Args:
+        route: the template.
+        host: what the Host header says.
+        known: the `{name}`s that will have a value; others stay as they are.
+    """
+    head = _head(route, host)
     path_end = len(f"{route.method} {route.path}")
-    line, rest = _parts(head[:path_end], streams, in_path), _parts(head[path_end:], streams, in_header)
-    body = _parts(route.body or "", streams, encode)
+    line, rest = _parts(head[:path_end], known, in_path), _parts(head[path_end:], known, in_header)
+    body = _parts(route.body or "", known, in_path if _is_form(route) else in_json)
     has_body = route.body is not None
-
-    def render() -> bytes:
-        values = {name: stream.text() for name, stream in streams.items()}
-        return _whole(_filled(line, values) + _filled(rest, values), _filled(body, values), has_body=has_body)
-
-    return render
+    return lambda values: _whole(
+        _filled(line, values) + _filled(rest, values), _filled(body, values), has_body=has_body
+    )
 
 
 def _one_in_path(head: str, route: Route, name: str, draw: Callable[[], list[str]]) -> Callable[[], bytes]:

@@ -8,30 +8,35 @@ import gc
 import os
 import resource
 import signal
-from dataclasses import dataclass
+import traceback
+from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from headway.load import feed, resources, template
+from headway.load import resources, starts
+from headway.load.closed import ClosedEngine
 from headway.load.dial import Dialer
-from headway.load.engine import Engine, Shot
+from headway.load.open import OpenEngine
 from headway.load.pacer import Pacer
 from headway.load.plain import Poller
 from headway.load.recorder import Recorder, Second
-from headway.load.timer import Timer
-from headway.model import LoadModel
+from headway.model import LoadModel, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from multiprocessing.connection import Connection as Pipe
+    from pathlib import Path
 
-    from headway.model import Parameter, Phase, Route
+    from headway.load.engine import Engine
+    from headway.load.starts import Starts
+    from headway.model import Journey, Parameter, Phase, Route
 
 NICENESS = -10
 """As root a worker goes before what else the machine does: its own lateness must not become the service's latency."""
 LAG_PROBE_S = 0.05
+POLL_S = 0.02
+RAMP_S = 0.1
+"""How often the number of users follows its shape."""
 DRAIN_S = 2.0
 """How long a run that was interrupted waits for what is in flight."""
 
@@ -48,6 +53,9 @@ class Assignment:
     host: str
     worker: int
     workers: int
+    journeys: tuple[Journey, ...] = ()
+    wire: Wire = field(default_factory=Wire)
+    scheme: str = "http"
 
 
 def main(pipe: Pipe, assignment: Assignment) -> None:
@@ -64,8 +72,12 @@ def main(pipe: Pipe, assignment: Assignment) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with contextlib.suppress(PermissionError):  # only root may; others are told when lateness shows
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Work(pipe, assignment).run())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Work(pipe, assignment).run())
+    except Exception as error:  # noqa: BLE001 - whatever it is: the parent must hear it in words
+        traceback.print_exc()
+        pipe.send(("lost", f"{type(error).__name__}: {error}"))
 
 
 class Work:
@@ -79,48 +91,59 @@ class Work:
         self._drain = asyncio.Event()
         self._second = -1
         self._files = resources.listed_files()
+        self._broken: Exception | None = None
 
     async def run(self) -> None:
         """Prepare, wait for the start, send, drain, report."""
         loop = asyncio.get_running_loop()
         self._started = loop.create_future()
-        shots, draw_routes = self._shots()
+        loop.set_exception_handler(self._break)
         phase = self._mine.phase
-        most = share(phase.users or phase.max_connections, self._mine.worker, self._mine.workers)
         poller = Poller(loop)
-        engine = Engine(
-            dialer=Dialer(self._mine.address, phase.timeout_s, poller), shots=shots, draw_routes=draw_routes,
-            recorder=self._recorder, timeout_ns=int(phase.timeout_s * 1e9), most=most,
-        )  # fmt: skip
         loop.add_reader(self._pipe.fileno(), self._heard)
+        made = starts.of(self._mine)
         gc.collect()
         gc.freeze()
         self._pipe.send(("ready",))
         began_ns = await self._started
-        engine.measure_from_ns = began_ns + int(phase.warmup_s * 1e9)
-        engine.measure_to_ns = engine.measure_from_ns + phase.whole_seconds * 10**9
-        timer = Timer(poller, engine.wake)
-        if phase.model is LoadModel.OPEN:
-            poller.after, poller.idle = engine.wake, engine.rearm
-            self._begin_open(engine, timer, began_ns)
-        else:
-            loop.call_later(max(0.0, (began_ns - monotonic_ns()) / 1e9), engine.begin_closed)
+        engine = self._engine(Dialer(self._mine.address, phase.timeout_s, poller), poller, made, began_ns)
+        loop.call_later(max(0.0, (began_ns - monotonic_ns()) / 1e9), engine.begin)
         lag = loop.create_task(self._probe_lag())
+        ramp = loop.create_task(self._set_users(engine)) if isinstance(engine, ClosedEngine) else None
         await self._measure(engine)
-        lag.cancel()
-        timer.close()
+        for task in (lag, ramp):
+            if task is not None:
+                task.cancel()
         poller.close()
+        if self._broken is not None:
+            raise self._broken
         self._pipe.send(("done",))
 
-    def _begin_open(self, engine: Engine, timer: Timer, began_ns: int) -> None:
-        front, back = (
-            Pacer(
-                self._mine.phase, worker=self._mine.worker, workers=self._mine.workers,
-                end_ns=engine.measure_to_ns - began_ns,
+    def _engine(self, dialer: Dialer, poller: Poller, made: Starts, began_ns: int) -> OpenEngine | ClosedEngine:
+        """The phase's own, with this worker's share of it."""
+        mine, phase = self._mine, self._mine.phase
+        shared: Any = {
+            "dialer": dialer, "poller": poller, "starts": made, "recorder": self._recorder,
+            "timeout_ns": int(phase.timeout_s * 1e9), "wire": mine.wire, "origin": f"{mine.scheme}://{mine.host}",
+        }  # fmt: skip
+        from_ns = began_ns + int(phase.warmup_s * 1e9)
+        to_ns = from_ns + phase.whole_seconds * 10**9
+        engine: OpenEngine | ClosedEngine
+        if phase.model is LoadModel.OPEN:
+            front, back = (
+                Pacer(phase, worker=mine.worker, workers=mine.workers, end_ns=to_ns - began_ns) for _ in range(2)
             )
-            for _ in range(2)
-        )  # fmt: skip
-        engine.begin_open(front, back, timer, began_ns)
+            most = share(phase.max_connections, mine.worker, mine.workers)
+            engine = OpenEngine(front=front, back=back, began_ns=began_ns, most=most, **shared)
+        else:
+            together = None if phase.iterations_each else phase.iterations
+            engine = ClosedEngine(
+                users=share(phase.users or 0, mine.worker, mine.workers),
+                together=None if together is None else share(together, mine.worker, mine.workers),
+                each=phase.iterations if phase.iterations_each else None, **shared,
+            )  # fmt: skip
+        engine.measure_from_ns, engine.measure_to_ns = from_ns, to_ns
+        return engine
 
     async def _measure(self, engine: Engine) -> None:
         """Warm-up, measured seconds, then what is still due or in flight."""
@@ -132,10 +155,12 @@ class Work:
         self._recorder.measure(monotonic_ns())
         self._second = 0
         while not self._drain.is_set() and start_ns + (self._second + 1) * 10**9 <= end_ns:
-            await self._until(start_ns + (self._second + 1) * 10**9)
+            await self._until(start_ns + (self._second + 1) * 10**9, engine)
+            if _exhausted(engine):
+                break
             if not self._drain.is_set():
                 self._report(engine)
-        await self._until(end_ns)
+        await self._until(end_ns, engine)
         engine.wake()
         engine.stop_sending(forget_backlog=self._drain.is_set())
         patience_ns = int(2 * self._mine.phase.timeout_s * 1e9) + 10**9
@@ -165,22 +190,51 @@ class Work:
             self._pipe.send(("second", told))
         await self._until(start_ns)
 
-    async def _until(self, at_ns: int) -> None:
-        """Wait for an instant, or for the order to drain."""
-        wait_s = (at_ns - monotonic_ns()) / 1e9
-        if wait_s <= 0 or self._drain.is_set():
+    async def _until(self, at_ns: int, engine: Engine | None = None) -> None:
+        """Wait for an instant, for the order to drain, or until the engine has made all the starts it may."""
+        counted = self._mine.phase.iterations is not None and engine is not None
+        while not self._drain.is_set() and (wait_s := (at_ns - monotonic_ns()) / 1e9) > 0:
+            if counted and _exhausted(engine):
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(wait_s, POLL_S) if counted else wait_s):
+                    await self._drain.wait()
+
+    def _break(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error nobody foresaw: from here on the figures are worth nothing, and the parent must hear why."""
+        loop.default_exception_handler(context)
+        self._broken = self._broken or context.get("exception") or RuntimeError(context["message"])
+        self._drain.set()
+
+    async def _set_users(self, engine: ClosedEngine) -> None:
+        """As many users as the phase wants at each moment, by its stages or by a file that somebody writes."""
+        phase, mine = self._mine.phase, self._mine
+        if not phase.stages and phase.control_file is None:
             return
+        while not self._drain.is_set():
+            t_s = (monotonic_ns() - engine.measure_from_ns) / 1e9
+            from headway.load import shape
+
+            wanted = shape.users_at(phase, t_s) if phase.control_file is None else self._controlled(phase.control_file)
+            if wanted is not None and engine.sending:
+                engine.set_users(share(wanted, mine.worker, mine.workers))
+            await asyncio.sleep(RAMP_S if phase.control_file is None else 1.0)
+
+    def _controlled(self, file: Path) -> int | None:
+        """What the file says; None, with a word about it, when it says no whole number: the users stay as many."""
         try:
-            async with asyncio.timeout(wait_s):
-                await self._drain.wait()
-        except TimeoutError:
-            return
+            return max(0, int(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            self._recorder.say(f"{file} does not say how many users: {error}; there are as many as before")
+            return None
 
     def _report(self, engine: Engine) -> None:
         now_ns = monotonic_ns()
         second = self._recorder.flush(self._second, now_ns, connections=engine.connections, backlog=engine.backlog)
         second.files = resources.open_files() or self._files + engine.connections
         second.files_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if isinstance(engine, ClosedEngine):
+            second.iterations_left = engine.iterations_left or 0
         self._second = max(self._second + 1, (now_ns - engine.measure_from_ns) // 10**9)
         self._pipe.send(("second", second))
 
@@ -203,26 +257,9 @@ class Work:
         elif message[0] == "drain":
             self._drain.set()
 
-    def _shots(self) -> tuple[list[Shot], Callable[[], list[int]]]:
-        mine = self._mine
-        rng = np.random.default_rng((mine.phase.seed, mine.worker, 1))
-        draws = {each.name: feed.drawer(each, mine.values.get(each.name, ()), rng) for each in mine.parameters}
-        shots = [
-            Shot(
-                render=template.renderer(route, mine.host, draws),
-                good=frozenset(route.expect_status),
-                head_only=route.method == "HEAD",
-            )
-            for route in mine.routes
-        ]
-        weights = np.array([route.weight for route in mine.routes])
-        odds = weights / weights.sum()
 
-        def draw_routes() -> list[int]:
-            found: list[int] = rng.choice(len(odds), size=feed.BATCH, p=odds).tolist()
-            return found
-
-        return shots, draw_routes
+def _exhausted(engine: Engine | None) -> bool:
+    return isinstance(engine, ClosedEngine) and engine.exhausted
 
 
 def share(total: int, worker: int, workers: int) -> int:

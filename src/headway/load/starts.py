@@ -1,0 +1,134 @@
+"""What a worker can start: single requests as bytes, and journeys whose answers are looked into; drawn by weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headway.load import feed, template
+from headway.load.visit import Course, Leg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headway.load.worker import Assignment
+    from headway.model import Route, Step, Think
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """One route, ready to be sent: its bytes and what counts as a good answer."""
+
+    render: Callable[[], bytes]
+    good: frozenset[int]  # empty: 200 to 399
+    head_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starts:
+    """
+    What can be started.
+
+    `draw` gives a batch of indexes, by weight: below len(shots) a single request of that route, above it a course.
+    """
+
+    shots: Sequence[Shot]  # one a route
+    draw: Callable[[], list[int]]
+    courses: Sequence[Course] = ()
+
+
+def of(mine: Assignment) -> Starts:
+    """All that a scenario can start, with this worker's own randomness."""
+    rng = np.random.default_rng((mine.phase.seed, mine.worker, 1))
+    draws = {each.name: feed.drawer(each, mine.values.get(each.name, ()), rng) for each in mine.parameters}
+    routes = [_travelling(route, keep_alive=mine.wire.keep_alive) for route in mine.routes]
+    maker = _Maker(mine, routes, draws)
+    shots, courses = [], []
+    odds = np.zeros(len(routes))
+    more: list[float] = []
+    for number, route in enumerate(routes):
+        shots.append(
+            Shot(
+                render=template.renderer(route, mine.host, draws), good=frozenset(route.expect_status),
+                head_only=route.method == "HEAD",
+            )
+        )  # fmt: skip
+        if route.weight and (route.extract or route.checks or mine.wire.redirects):
+            courses.append(maker.course([(number, None)]))
+            more.append(route.weight)
+        else:
+            odds[number] = route.weight
+    for journey in mine.journeys:
+        courses.append(maker.course([_taken(step) for step in journey.steps]))
+        more.append(journey.weight)
+    return Starts(shots=shots, draw=_drawer(np.concatenate([odds, more]), rng), courses=courses)
+
+
+class _Maker:
+    """Makes the courses of one worker; they share its streams of values."""
+
+    def __init__(self, mine: Assignment, routes: list[Route], draws: Mapping[str, Callable[[], list[str]]]) -> None:
+        self._host = mine.host
+        self._routes = routes
+        self._streams = {name: template.Stream(draw) for name, draw in draws.items()}
+        self._rng = Random(f"{mine.phase.seed} {mine.worker} thinks")  # noqa: S311 - pauses, not secrets
+
+    def course(self, steps: list[tuple[int, Think | None]]) -> Course:
+        """A journey: route and pause of each step."""
+        routes = [self._routes[number] for number, _ in steps]
+        extracted = {each.name for route in routes for each in route.extract}
+        used = set().union(*map(_names, routes))
+        streams = {name: self._streams[name] for name in sorted(used & self._streams.keys())}
+        known = extracted | streams.keys()
+        legs = tuple(
+            Leg(
+                route=number,
+                render=template.bound(route, self._host, known),
+                good=frozenset(route.expect_status),
+                head_only=route.method == "HEAD",
+                checks=tuple(_check(each) for each in route.checks),
+                extract=tuple((each.name, _extract(each)) for each in route.extract),
+                think=think,
+            )
+            for (number, think), route in zip(steps, routes, strict=True)
+        )
+        return Course(legs=legs, draw=lambda: {name: stream.text() for name, stream in streams.items()}, rng=self._rng)
+
+
+def _taken(step: Step) -> tuple[int, Think | None]:
+    return step.route, step.think
+
+
+def _travelling(route: Route, *, keep_alive: bool) -> Route:
+    """The route as it is sent: without keep-alive each request says so."""
+    return route if keep_alive else replace(route, headers=(*route.headers, ("connection", "close")))
+
+
+def _names(route: Route) -> set[str]:
+    return template.names(" ".join((route.path, route.body or "", *(value for _, value in route.headers))))
+
+
+def _drawer(weights: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.random.Generator) -> Callable[[], list[int]]:
+    odds = weights / weights.sum()
+
+    def draw() -> list[int]:
+        found: list[int] = rng.choice(len(odds), size=feed.BATCH, p=odds).tolist()
+        return found
+
+    return draw
+
+
+def _check(each):
+    from headway.load import check
+
+    return check.compiled(each)
+
+
+def _extract(each):
+    from headway.load import extract
+
+    return extract.compiled(each)
