@@ -99,9 +99,9 @@ class Cluster:
         async with asyncio.timeout(within_s):
             return (await self._client.run(act, *facts, workers=[worker], **named))[worker]
 
-    async def workers_now(self) -> set[str]:
+    async def workers_now(self, within_s: float = ANSWER_S) -> set[str]:
         """The Dask workers that the scheduler knows at this moment."""
-        return set((await self._identity())["workers"])
+        return set((await self._identity(within_s))["workers"])
 
     async def of_each(self, workers: Iterable[str], act: Callable[[str], Awaitable[Any]]) -> dict[str, Any]:
         """Do something for all of them, some at once."""
@@ -125,8 +125,8 @@ class Cluster:
         """Leave the cluster as it is."""
         self._client.close(timeout=2)
 
-    async def _identity(self) -> Mapping[str, Any]:
-        async with asyncio.timeout(ANSWER_S):
+    async def _identity(self, within_s: float = ANSWER_S) -> Mapping[str, Any]:
+        async with asyncio.timeout(within_s):
             if self._client.scheduler is None:
                 raise ConnectionError("the connection broke, and no new one came to be")
             found: Mapping[str, Any] = await self._client.scheduler.identity()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 POLL_S = 1.0
 SILENT_MAX_S = 10.0
 """A worker, or the scheduler, that has not answered for so long is lost."""
+ASK_AGAIN_S = 3.0
 LEAD_S = 0.3
 LEAD_TRIPS = 20
 """From the order to the start: so many times the slowest way there and back, as orders go out to all at once."""
@@ -240,16 +241,18 @@ class Remote:
 
     async def _is_lost(self, number: int, exc: Exception, heard_s: float) -> bool:
         """Whether to give a generator up, and said so; else waits a moment before the next try."""
-        place, silent_s = self._places[number], monotonic() - heard_s
+        place = self._places[number]
         try:
-            known = place.worker in await self._cluster.workers_now()
+            known = place.worker in await self._cluster.workers_now(within_s=min(ASK_AGAIN_S, SILENT_MAX_S))
         except (OSError, TimeoutError) as cause:
+            silent_s = monotonic() - heard_s
             if silent_s > SILENT_MAX_S:
                 said = str(cause) or "no answer in time"
                 self._heard.put((GONE, ("gone", f"nothing came from it for {silent_s:.0f} s ({said})")))
                 return True
             await asyncio.sleep(POLL_S / 2)
             return False
+        silent_s = monotonic() - heard_s
         if known and silent_s <= SILENT_MAX_S:
             await asyncio.sleep(POLL_S / 2)
             return False
@@ -261,7 +264,7 @@ class Remote:
 
     async def _told(self, worker: str, key: str, act: Callable[..., Awaitable[None]]) -> None:
         try:
-            if worker in await self._cluster.workers_now():
+            if worker in await self._cluster.workers_now(ASK_AGAIN_S):
                 await self._cluster.ask(worker, act, key)
         except Exception:  # noqa: BLE001 - nobody there: it ends by itself
             return
