@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from headway.errors import EmptyPhase
 from headway.gate import health, health_notes
 from headway.load import histogram
 from headway.model import Evidence, FailureKind, PhaseHits, Presence
+from headway.report import latencies
+from headway.report.words import ns_text
 
-QUANTILES = (0.50, 0.95, 0.99, 0.999)
+QUANTILES = (0.50, 0.95, 0.99, 0.999, 0.9999)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,11 @@ def as_json(evidence: Evidence) -> str:
                 }
                 for hits in evidence.phases
             ],
+            "latencies": [
+                {"phase": hits.phase.name, **{name: _told(value) for name, value in asdict(each).items()}}
+                for hits in evidence.phases
+                for each in latencies.latencies(hits)
+            ],
             "notes": list(health_notes.notes(evidence)),
             "sources": {name: state.presence.value for name, state in evidence.sources.items()},
         },
@@ -96,6 +104,8 @@ def as_text(evidence: Evidence) -> str:
         sent, planned = int(hits.sent.sum()), int(hits.planned.sum())
         out.append(f"{hits.phase.name}: sent {sent:,} of {planned:,} planned in {hits.seconds} s")
         totals = np.bincount(hits.failures.kind, weights=hits.failures.count, minlength=len(kinds))
+        out += latencies.table(hits)
+        out += _details(hits)
         out.append(f"  generator: {generator_text(hits)}")
         out += [f"  invalid: {why}" for why in health.unwell(hits)]
         out += [f"  failed: {int(n):,} {kind.value}" for kind, n in zip(kinds, totals, strict=True) if n]
@@ -104,6 +114,22 @@ def as_text(evidence: Evidence) -> str:
         if state.presence is not Presence.PRESENT:
             out.append(f"not seen: {name} ({state.presence.value}{': ' + state.detail if state.detail else ''})")
     return "\n".join(out)
+
+
+def _told(value: float | None) -> float | str | None:
+    """What JSON can hold: no bound is the word "inf", as in the verdict's file."""
+    return str(value) if value is not None and math.isinf(value) else value
+
+
+def _details(hits: PhaseHits) -> list[str]:
+    """The parts of the requests, when they were timed."""
+    found = []
+    for part, cells in hits.details.items():
+        counts = histogram.fold(cells)
+        if counts.any():
+            times = ", ".join(f"p{q * 100:g} {ns_text(histogram.quantile_ns(counts, q))}" for q in (0.5, 0.95, 0.99))
+            found.append(f"  {part.replace('_', ' ')}: {times} ({int(counts.sum()):,} times)")
+    return found
 
 
 def generator_text(hits: PhaseHits) -> str:
