@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PATH = "/metrics"
+PATIENCE_S = 1.0
 
 
 class Families:
@@ -114,6 +115,8 @@ class Page:
         registry.register(Families(totals))
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = PATIENCE_S
+
             def do_GET(self) -> None:
                 known = self.path.partition("?")[0] == PATH
                 body = latest(registry) if known else b"see /metrics\n"
@@ -142,9 +145,13 @@ class Page:
 
 
 class Server(ThreadingHTTPServer):
-    """Scrapers that go away in the middle of an answer are no news."""
+    """
+    Scrapers that go away in the middle of an answer are no news.
 
-    daemon_threads = True
+    `close` waits for those being answered, PATIENCE_S at most: a thread cut off as the interpreter ends can abort it.
+    """
+
+    daemon_threads = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing."""

@@ -101,9 +101,10 @@ class Totals:
                 phase.lateness.add(progress.lateness)
             for each in progress.routes:
                 name = self._routes[each.route]
-                phase.response[name].add(each.response)
-                phase.service[name].add(each.service)
-                phase.requests[name, GOOD] += int(each.response[1].sum())
+                if each.response[1].size:
+                    phase.response[name].add(each.response)
+                    phase.service[name].add(each.service)
+                    phase.requests[name, GOOD] += int(each.response[1].sum())
                 for kind, n in each.failures.items():
                     phase.requests[name, FailureKind[kind].value] += n
 
