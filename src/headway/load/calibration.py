@@ -155,7 +155,7 @@ def shown() -> Calibration:
 
 def renewed() -> Calibration:
     """
-    Measure all of it, and keep it.
+    Measure all of it, and keep it unless something else disturbed it.
 
     Raises:
         EmptyPhase: it took too long.
@@ -165,7 +165,8 @@ def renewed() -> Calibration:
         raise EmptyPhase(
             f"the calibration came to no end in {FULL_MAX_S:g} s", next_act="end what else keeps this machine busy"
         )
-    keep(found)
+    if not found.disturbed:
+        keep(found)
     return found
 
 
@@ -189,11 +190,11 @@ def as_text(found: Calibration) -> str:
             f"latency floor   {found.floor_p50_ns / 1e6:.3f} ms at P50, {found.floor_p99_ns / 1e6:.3f} ms at P99, at"
             f" {FLOOR_RATE_RATIO * found.all_per_s:,.0f} req/s"
         )
+    kept = f"kept in {cache_file()}"
     if found.disturbed:
-        lines.append(
-            f"disturbed       a worker had only {found.cpu_ratio:.0%} of its core: it can reach more than this"
-        )
-    return "\n".join([*lines, f"measured        {when}, kept in {cache_file()}"])
+        kept = "not kept"
+        lines.append(f"disturbed       a worker had only {found.cpu_ratio:.0%} of its core: it can reach more")
+    return "\n".join([*lines, f"measured        {when}, {kept}"])
 
 
 def measure(*, most_s: float = FULL_MAX_S, floor: bool = True) -> Calibration | None:

@@ -40,7 +40,7 @@ class Cluster:
         self._client = _connected(address)
         self._loop: asyncio.AbstractEventLoop = self._client.loop.asyncio_loop
         try:
-            self._threads: dict[str, int] = self.wait(self._workers())
+            self.threads: dict[str, int] = self.wait(self._workers())
             self.hellos: dict[str, Hello] = self.wait(self._greeted())
         except (OSError, TimeoutError) as exc:
             self.close()
@@ -52,18 +52,7 @@ class Cluster:
     @property
     def size(self) -> int:
         """Threads its workers declare: a generator for each is the default."""
-        return sum(self._threads.values())
-
-    def spread(self, count: int) -> list[str]:
-        """The Dask worker of each of `count` generators: in turn, those with room first."""
-        room = {worker: threads for worker, threads in self._threads.items() if threads}
-        found: list[str] = []
-        while len(found) < count:
-            left = [worker for worker, threads in room.items() if threads > found.count(worker)] or list(room)
-            found.extend(left[: count - len(found)])
-            if left == list(room) and all(found.count(each) >= room[each] for each in room):
-                room = dict.fromkeys(room, 1 << 30)  # more generators than threads: they share
-        return found
+        return sum(self.threads.values())
 
     def arrive(self, host_name: str, port: int, header: str, scenario: Scenario) -> dict[str, tuple[str, int]]:
         """
@@ -76,7 +65,7 @@ class Cluster:
         async def look(worker: str) -> Any:
             return await self.ask(worker, host.arrive, host_name, port, header, scenario, within_s=3 * ANSWER_S)
 
-        found = self.wait(self.of_each(self._threads, look))
+        found = self.wait(self.of_each(self.threads, look))
         for worker, address in found.items():
             if isinstance(address[1], str):
                 raise TargetUnreachable(f"seen from {self.named(worker)}: {address[0]}", next_act=address[1])
@@ -133,7 +122,9 @@ class Cluster:
             return found
 
     async def _workers(self) -> dict[str, int]:
-        found = {worker: int(facts["nthreads"]) for worker, facts in (await self._identity())["workers"].items()}
+        found = {
+            worker: max(1, int(facts["nthreads"])) for worker, facts in (await self._identity())["workers"].items()
+        }
         if not found:
             raise BadInput(f"the scheduler at {self.address} has no workers", next_act="start some: 'dask worker'")
         return dict(sorted(found.items()))
@@ -161,7 +152,7 @@ class Cluster:
                 )
             return theirs
 
-        return await self.of_each(self._threads, greet)
+        return await self.of_each(self.threads, greet)
 
     @staticmethod
     def _plain(worker: str) -> str:

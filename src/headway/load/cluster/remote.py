@@ -15,6 +15,7 @@ from headway.load.cluster import host as there
 from headway.load.cluster.client import ANSWER_S, Cluster
 from headway.load.cluster.clock import EXCHANGES, Offset, offset, start_skew_ns
 from headway.load.cluster.parcel import packed
+from headway.load.cluster.placing import spread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -90,7 +91,7 @@ class Remote:
     ) -> None:
         self._cluster = cluster
         run = uuid.uuid4().hex[:12]
-        self._spread = cluster.spread(len(shares))
+        self._spread = spread(cluster.threads, len(shares))
         self._shares = [replace(share, address=addresses[at]) for share, at in zip(shares, self._spread, strict=True)]
         self._keys = [f"{run}-{number}" for number in range(len(shares))]
         self._places: list[Place] = []
