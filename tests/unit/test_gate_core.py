@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headway.gate import intervals
 from headway.gate.case import weigh
@@ -410,3 +412,11 @@ def test_a_promised_rate_is_offered_and_one_percent_more() -> None:
     assert (low.name, low.rate_per_s) == ("500 req/s", 500)
     assert (high.name, high.rate_per_s) == ("10,000 req/s", 10_100)
     assert high.max_connections >= 10_100 * 0.1
+
+
+@given(st.integers(1, 200_000), st.floats(0.001, 0.9999), st.sampled_from([0.025, 0.975]))
+def test_ranks_are_the_binomial_ones(n: int, q: float, p: float) -> None:
+    """The order statistics that bound a quantile are those of the binomial distribution, by scipy's own reckoning."""
+    from scipy import stats
+
+    assert intervals._rank(p, n, q) == stats.binom.ppf(p, n, q)

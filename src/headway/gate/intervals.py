@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from headway.load import histogram
 from headway.thresholds import CONFIDENCE_RATIO, MIN_BATCHES
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_BATCHES = 30
 TAIL = (1 - CONFIDENCE_RATIO) / 2
-Z = float(stats.norm.ppf(1 - TAIL))
+Z = float(special.ndtri(1 - TAIL))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def effective_samples(hits: FloatArray, totals: FloatArray) -> float:
     residuals = both[:, 0] - share * both[:, 1]
     seen = float((residuals**2).sum()) * k / (k - 1)
     effect = max(1.0, seen / independent) if independent > 0 else 1.0
-    return n / effect * (Z / float(stats.t.ppf(1 - TAIL, k - 1))) ** 2
+    return n / effect * (Z / float(special.stdtrit(k - 1, 1 - TAIL))) ** 2
 
 
 def share(hits: FloatArray, totals: FloatArray) -> Interval | None:
@@ -102,9 +102,19 @@ def share(hits: FloatArray, totals: FloatArray) -> Interval | None:
     if effective < 1:
         return Interval(measured=measured, low=0.0, high=1.0, samples=n, effective=0.0)
     k = measured * effective
-    low = 0.0 if k == 0 else float(stats.beta.ppf(TAIL, k, effective - k + 1))
-    high = 1.0 if k >= effective else float(stats.beta.ppf(1 - TAIL, k + 1, effective - k))
+    low = 0.0 if k == 0 else float(special.betaincinv(k, effective - k + 1, TAIL))
+    high = 1.0 if k >= effective else float(special.betaincinv(k + 1, effective - k, 1 - TAIL))
     return Interval(measured=measured, low=low, high=high, samples=n, effective=effective)
+
+
+def _rank(p: float, n: int, q: float) -> int:
+    """
+    The smallest k that a binomial (n, q) stays at or below with probability p.
+
+    scipy.stats has it by name, and costs every run 50 MiB and a second to import.
+    """
+    k = math.ceil(float(special.bdtrik(p, n, q)))
+    return k - 1 if k > 0 and float(special.bdtr(k - 1, n, q)) >= p else k
 
 
 def quantile(counts: IntArray, q: float, failures: int, above: FloatArray, totals: FloatArray) -> Interval | None:
@@ -129,8 +139,8 @@ def quantile(counts: IntArray, q: float, failures: int, above: FloatArray, total
     m = math.floor(effective)
     if m < 1:
         return Interval(measured=measured, low=0.0, high=math.inf, samples=n, effective=0.0)
-    low_rank = math.floor(float(stats.binom.ppf(TAIL, m, q)) / m * n)
-    high_ratio = (float(stats.binom.ppf(1 - TAIL, m, q)) + 1) / m
+    low_rank = math.floor(_rank(TAIL, m, q) / m * n)
+    high_ratio = (_rank(1 - TAIL, m, q) + 1) / m
     low = 0.0 if low_rank < 1 else _bucket_floor(histogram.value_at_rank_ns(counts, low_rank))
     high = math.inf if high_ratio > 1 else histogram.value_at_rank_ns(counts, math.ceil(high_ratio * n))
     return Interval(measured=measured, low=min(low, measured), high=max(high, measured), samples=n, effective=effective)
@@ -158,7 +168,7 @@ def mean(sums: FloatArray, totals: FloatArray) -> Interval | None:
         return Interval(measured=measured, low=-math.inf, high=math.inf, samples=n, effective=0.0)
     k = len(both)
     residuals = both[:, 0] - measured * both[:, 1]
-    half = float(stats.t.ppf(1 - TAIL, k - 1)) * math.sqrt(float((residuals**2).sum()) * k / (k - 1)) / n
+    half = float(special.stdtrit(k - 1, 1 - TAIL)) * math.sqrt(float((residuals**2).sum()) * k / (k - 1)) / n
     return Interval(measured=measured, low=measured - half, high=measured + half, samples=n, effective=float(k))
 
 
