@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from headway.gate import intervals
 from headway.gate.case import weigh
@@ -417,6 +418,4 @@ def test_a_promised_rate_is_offered_and_one_percent_more() -> None:
 @given(st.integers(1, 200_000), st.floats(0.001, 0.9999), st.sampled_from([0.025, 0.975]))
 def test_ranks_are_the_binomial_ones(n: int, q: float, p: float) -> None:
     """The order statistics that bound a quantile are those of the binomial distribution, by scipy's own reckoning."""
-    from scipy import stats
-
     assert intervals._rank(p, n, q) == stats.binom.ppf(p, n, q)
