@@ -18,12 +18,10 @@ from headway.conventions import REPORT_FILE
 from headway.errors import BadInput
 from headway.evidence import bundle, collect, reading
 from headway.gate import plan, record
-from headway.gate.judge import judge
 from headway.interchange.watching import Watchers, watched
 from headway.load import scenario as scenarios
 from headway.load.drive import Stop
 from headway.promises import increment
-from headway.report import html
 from headway.report.live import LiveView
 
 if TYPE_CHECKING:
@@ -147,6 +145,10 @@ def _say(text: str) -> None:
 
 def judge_run(folder: Path, promise: Promise) -> Judged:
     """Read a run's folder, judge it, and write findings, verdict and report beside the evidence."""
+    # Statistics and templates take memory that the load should not have to share.
+    from headway.gate.judge import judge
+    from headway.report import html
+
     evidence = reading.read(folder)
     findings = diagnose.find(evidence)
     verdict = judge(promise, evidence, findings)

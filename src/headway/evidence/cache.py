@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import redis
-
 from headway.conventions import CACHE_FILE
 from headway.errors import SourceRefused
 from headway.evidence import columns, redact
@@ -15,6 +13,8 @@ from headway.model import CacheUse, SourceState
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import redis
 
     from headway.model import Phase
 
@@ -44,6 +44,8 @@ class Cache(Collector):
     def check(self) -> SourceState:
         if self._url is None:
             return absent(self.name, "--cache-url")
+        import redis  # 20 MiB that a run without a cache need not have
+
         place = redact.url(self._url)
         try:
             self._client = redis.Redis.from_url(
