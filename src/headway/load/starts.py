@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.load import feed, template
+from headway.load import check, extract, feed, template
 from headway.load.visit import Course, Leg
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ class _Maker:
                 render=template.bound(route, self._host, known),
                 good=frozenset(route.expect_status),
                 head_only=route.method == "HEAD",
-                checks=tuple(_check(each) for each in route.checks),
-                extract=tuple((each.name, _extract(each)) for each in route.extract),
+                checks=tuple(check.compiled(each) for each in route.checks),
+                extract=tuple((each.name, extract.compiled(each)) for each in route.extract),
                 think=think,
             )
             for (number, think), route in zip(steps, routes, strict=True)
@@ -109,7 +109,8 @@ def _travelling(route: Route, *, keep_alive: bool) -> Route:
 
 
 def _names(route: Route) -> set[str]:
-    return template.names(" ".join((route.path, route.body or "", *(value for _, value in route.headers))))
+    asked = (route.path, route.body or "", *(value for _, value in route.headers))
+    return template.names(" ".join((*asked, *(each.equals or "" for each in route.checks))))
 
 
 def _drawer(weights: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.random.Generator) -> Callable[[], list[int]]:
@@ -120,15 +121,3 @@ def _drawer(weights: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.rando
         return found
 
     return draw
-
-
-def _check(each):
-    from headway.load import check
-
-    return check.compiled(each)
-
-
-def _extract(each):
-    from headway.load import extract
-
-    return extract.compiled(each)

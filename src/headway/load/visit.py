@@ -40,7 +40,7 @@ class Leg:
     render: Callable[[Mapping[str, str]], bytes]
     good: frozenset[int]  # empty: 200 to 399
     head_only: bool
-    checks: tuple[Callable[[Answer], str | None], ...] = ()
+    checks: tuple[Callable[[Answer, Mapping[str, str]], str | None], ...] = ()
     extract: tuple[tuple[str, Callable[[Answer], str | None]], ...] = ()
     think: Think | None = None
 
@@ -159,7 +159,7 @@ class Visit:
     def _look(self, answer: Answer) -> Failure | None:
         """Checks, then what the next steps need."""
         for check in self.leg.checks:
-            reason = check(answer)
+            reason = check(answer, self._values)
             if reason is not None:
                 return FailureKind.CHECK, reason
         for name, extract in self.leg.extract:
