@@ -20,6 +20,7 @@ class Target:
 
     def __init__(self, answer: Answer) -> None:
         self.asked: list[bytes] = []
+        self.connections = 0
         self.url = ""
         self._answer = answer
         self._loop = asyncio.new_event_loop()
@@ -53,6 +54,7 @@ class Target:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self.connections += 1
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")

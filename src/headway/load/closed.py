@@ -49,13 +49,14 @@ class ClosedEngine(Engine):
 
     Args:
         users: how many begin.
+        began_ns: when they do, on the monotonic clock.
         together: starts that all of them may make together in the measured time; None: any number.
         each: starts that each may make in the measured time.
         others: as `Engine`.
     """
 
     def __init__(
-        self, *, users: int, dialer: Dialer, poller: Poller, starts: Starts, recorder: Recorder,
+        self, *, users: int, began_ns: int, dialer: Dialer, poller: Poller, starts: Starts, recorder: Recorder,
         timeout_ns: int, wire: Wire | None = None, origin: str = "", together: int | None = None,
         each: int | None = None,
     ) -> None:  # fmt: skip
@@ -64,6 +65,7 @@ class ClosedEngine(Engine):
             origin=origin,
         )  # fmt: skip
         self._wanted = users
+        self._began_ns = began_ns
         self._together = together
         self._each = each
         self._users: list[User] = []
@@ -105,7 +107,7 @@ class ClosedEngine(Engine):
         for _ in range(wanted - staying):
             user = User(self._each)
             self._users.append(user)
-            self._again(user, monotonic_ns())
+            self._again(user, max(monotonic_ns(), self._began_ns))
         for user in self._users[::-1]:
             if staying <= wanted:
                 break

@@ -109,11 +109,11 @@ class Work:
         engine = self._engine(Dialer(self._mine.address, phase.timeout_s, poller), poller, made, began_ns)
         loop.call_later(max(0.0, (began_ns - monotonic_ns()) / 1e9), engine.begin)
         lag = loop.create_task(self._probe_lag())
-        ramp = loop.create_task(self._set_users(engine)) if isinstance(engine, ClosedEngine) else None
+        ramp = loop.create_task(self._set_users(engine))
+        ramp.add_done_callback(self._ramped)
         await self._measure(engine)
-        for task in (lag, ramp):
-            if task is not None:
-                task.cancel()
+        lag.cancel()
+        ramp.cancel()
         poller.close()
         if self._broken is not None:
             raise self._broken
@@ -138,7 +138,7 @@ class Work:
         else:
             together = None if phase.iterations_each else phase.iterations
             engine = ClosedEngine(
-                users=share(phase.users or 0, mine.worker, mine.workers),
+                users=share(phase.users or 0, mine.worker, mine.workers), began_ns=began_ns,
                 together=None if together is None else share(together, mine.worker, mine.workers),
                 each=phase.iterations if phase.iterations_each else None, **shared,
             )  # fmt: skip
@@ -206,16 +206,23 @@ class Work:
         self._broken = self._broken or context.get("exception") or RuntimeError(context["message"])
         self._drain.set()
 
-    async def _set_users(self, engine: ClosedEngine) -> None:
+    def _ramped(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            asyncio.get_running_loop().call_exception_handler({"message": "the users", "exception": error})
+
+    async def _set_users(self, engine: Engine) -> None:
         """As many users as the phase wants at each moment, by its stages or by a file that somebody writes."""
         phase, mine = self._mine.phase, self._mine
-        if not phase.stages and phase.control_file is None:
+        if not isinstance(engine, ClosedEngine) or (not phase.stages and phase.control_file is None):
             return
         while not self._drain.is_set():
-            t_s = (monotonic_ns() - engine.measure_from_ns) / 1e9
-            from headway.load import shape
+            if phase.control_file is not None:
+                wanted = self._controlled(phase.control_file)
+            else:
+                from headway.load import shape
 
-            wanted = shape.users_at(phase, t_s) if phase.control_file is None else self._controlled(phase.control_file)
+                wanted = shape.users_at(phase, (monotonic_ns() - engine.measure_from_ns) / 1e9)
             if wanted is not None and engine.sending:
                 engine.set_users(share(wanted, mine.worker, mine.workers))
             await asyncio.sleep(RAMP_S if phase.control_file is None else 1.0)

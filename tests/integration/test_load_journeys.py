@@ -1,0 +1,402 @@
+"""Visitors on their way through a real service: several steps, values and cookies of their own, pauses, ends."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headway.load import drive, histogram, hits
+from headway.model import (
+    Check,
+    Extraction,
+    FailureKind,
+    Journey,
+    LatencyCells,
+    LoadModel,
+    Parameter,
+    Phase,
+    PhaseHits,
+    Route,
+    Scenario,
+    Step,
+    Think,
+    Wire,
+)
+from load_target import OK, says, target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPEN = Phase(name="open", model=LoadModel.OPEN, rate_per_s=50, duration_s=1, warmup_s=0)
+CLOSED = Phase(name="closed", model=LoadModel.CLOSED, users=4, duration_s=1, warmup_s=0)
+
+
+def scenario(
+    *routes: Route, journeys: tuple[Journey, ...] = (), wire: Wire | None = None, parameters: tuple[Parameter, ...] = ()
+) -> Scenario:
+    return Scenario(
+        name="s", file=None, routes=routes, parameters=parameters, default_phase=OPEN, journeys=journeys,
+        wire=wire or Wire(),
+    )  # fmt: skip
+
+
+def journey(*thinks: Think | None) -> Journey:
+    """One through the first routes, in order, with these pauses."""
+    return Journey(name="j", weight=1, steps=tuple(Step(route=at, think=think) for at, think in enumerate(thinks)))
+
+
+def step(path: str, **facts: object) -> Route:
+    return Route(name=f"GET {path}", method="GET", path=path, weight=0, **facts)  # type: ignore[arg-type]
+
+
+def driven(folder: Path, url: str, phase: Phase, made: Scenario, *, workers: int = 1) -> PhaseHits:
+    drive.drive(
+        made, (phase,), url, folder, workers=workers, on_second=lambda _: None, on_measure_start=lambda _: None,
+        on_measure_end=lambda _: None, stop=drive.Stop(),
+    )  # fmt: skip
+    (found,) = hits.read(folder, (phase,), tuple(route.name for route in made.routes))
+    assert found.planned.sum() == found.response.count.sum() + found.failures.count.sum() or not found.finished
+    return found
+
+
+def by_route(cells: LatencyCells) -> Counter[int]:
+    counted: Counter[int] = Counter()
+    for route, count in zip(cells.route.tolist(), cells.count.tolist(), strict=True):
+        counted[route] += count
+    return counted
+
+
+def kinds(found: PhaseHits) -> Counter[FailureKind]:
+    every, counted = list(FailureKind), Counter[FailureKind]()
+    for kind, count in zip(found.failures.kind, found.failures.count, strict=True):
+        counted[every[kind]] += int(count)
+    return counted
+
+
+def highest_ms(cells: LatencyCells, route: int) -> float:
+    chosen = cells.route == route
+    only = LatencyCells(**{name: getattr(cells, name)[chosen] for name in ("second", "route", "bucket", "count")})
+    return histogram.quantile_ns(histogram.fold(only), 1.0) / 1e6
+
+
+class Bank:
+    """A service that lets in only who has the cookie, the token and the number that it gave to that visitor."""
+
+    def __init__(self) -> None:
+        self.wrong: list[bytes] = []
+        self.visitors: dict[bytes, set[bytes]] = {}  # by session: the visitors' numbers that were seen
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, head: bytes, writer: asyncio.StreamWriter) -> None:
+        path = head.split(b" ")[1]
+        cookie = re.search(rb"cookie: (.*)\r\n", head)
+        session = re.search(rb"session=s(\d+)", cookie[1]) if cookie else None
+        if path.startswith(b"/login/"):
+            number = next(self._numbers)
+            self.visitors[b"%d" % number] = {path.rpartition(b"/")[2]}
+            body = json.dumps({"auth": {"token": f"t{number}"}}).encode()
+            extra = b"Set-Cookie: session=s%d; Path=/; HttpOnly\r\nset-cookie: old=1; Max-Age=0\r\n" % number
+        else:
+            if b"\r\naccept: " not in head:
+                writer.write(OK)  # the one that asks whether anything is there
+                return
+            extra, body = b"", b'{"item": "i%b"}' % (session[1] if session else b"")
+            if session is None or b"authorization: Bearer t%b\r\n" % session[1] not in head:
+                self.wrong.append(head)
+            elif path.startswith(b"/cart/i"):
+                item, _, visitor = path[7:].partition(b"?u=")
+                self.visitors[session[1]].add(visitor)
+                if item != session[1]:
+                    self.wrong.append(head)
+        writer.write(b"HTTP/1.1 200 OK\r\n%bcontent-length: %d\r\n\r\n%b" % (extra, len(body), body))
+
+
+@pytest.mark.parametrize("phase", [OPEN, CLOSED], ids=["open", "closed"])
+def test_a_journey_carries_what_its_answers_gave_it(tmp_path: Path, phase: Phase) -> None:
+    """Each visitor comes with the cookie, the token and the number that it, and nobody else, was given."""
+    bearer = (("authorization", "Bearer {token}"),)
+    made = scenario(
+        replace(step("/login/{user}", extract=(Extraction(name="token", source="json", expression="$.auth.token"),)),
+                method="POST"),
+        step("/item", headers=bearer, extract=(Extraction(name="item", source="json", expression="$.item"),),
+             checks=(Check(source="json", expression="$.item"),)),
+        step("/cart/{item}?u={user}", headers=bearer),
+        journeys=(journey(None, Think(low_s=0.02, high_s=0.06), None),),
+        parameters=(Parameter(name="user", distribution="uniform", low=1, high=10**9),),
+    )  # fmt: skip
+    bank = Bank()
+    with target(bank) as service:
+        found = driven(tmp_path, service.url, phase, made)
+    steps = by_route(found.response)
+    assert bank.wrong == []
+    assert not kinds(found)
+    assert steps[0] >= steps[1] >= steps[2] > 30
+    assert steps[0] - steps[2] <= 8, "only those cut off by the end lack a step"
+    assert all(len(numbers) == 1 for numbers in bank.visitors.values()), "{user} is the same in each step of a visit"
+    assert len(set.union(*bank.visitors.values())) == len(bank.visitors), "and another one in each visit"
+    assert found.planned.sum() == found.sent.sum()
+    assert found.journeys_ended == 0
+
+
+def test_a_failed_step_ends_its_journey(tmp_path: Path) -> None:
+    """What comes after a failed step never falls due: not planned, not sent, and the journey is said to have ended."""
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        path = head.split(b" ")[1]
+        writer.write(OK.replace(b"200 OK", b"500 Oh") if path == b"/b" else OK)
+
+    made = scenario(step("/a"), step("/b"), step("/c"), journeys=(journey(None, None, None),))
+    with target(answer) as service:
+        found = driven(tmp_path, service.url, OPEN, made)
+    assert by_route(found.response) == {0: 50}
+    assert kinds(found) == {FailureKind.STATUS: 50}
+    assert found.planned.sum() == found.sent.sum() == 100
+    assert found.journeys_ended == 50
+
+
+@pytest.mark.parametrize(
+    ("route", "kind", "said"),
+    [
+        (step("/", checks=(Check(source="text", expression="welcome"),)), FailureKind.CHECK, "welcome"),
+        (step("/", extract=(Extraction(name="x", source="header", expression="x-id"),)), FailureKind.EXTRACT, "x"),
+        (step("/", checks=(Check(source="text", expression="ok"),)), None, ""),
+    ],
+)
+def test_a_single_request_is_looked_into_as_well(
+    tmp_path: Path, route: Route, kind: FailureKind | None, said: str
+) -> None:
+    """A route outside of journeys has its checks and extractions too; a good status alone does not make it good."""
+    with target(says(OK)) as service:
+        found = driven(tmp_path, service.url, OPEN, scenario(replace(route, weight=1)))
+    assert kinds(found) == ({} if kind is None else {kind: 50})
+    assert kind is None or said in found.error_samples[0]
+    assert found.statuses == {200: 50}
+    assert found.journeys_ended == 0
+
+
+def test_users_who_think_ask_as_often_as_little_says(tmp_path: Path) -> None:
+    """Little's law: 8 users, 100 ms of thought and 20 ms of service make 8 / 0.12 s requests a second, no more."""
+    made = scenario(step("/"), journeys=(journey(Think(low_s=0.1, high_s=0.1)),))
+    with target(says(OK, wait_s=0.02)) as service:
+        found = driven(tmp_path, service.url, replace(CLOSED, users=8, duration_s=2, warmup_s=0.5), made)
+    assert found.good.sum() / 2 == pytest.approx(8 / 0.12, rel=0.08)
+    assert 20 <= histogram.quantile_ns(histogram.fold(found.response), 0.5) / 1e6 < 25, "a pause is in no latency"
+    assert found.health.connections_peak == 8
+
+
+def test_pauses_have_the_shape_that_was_asked_for(tmp_path: Path) -> None:
+    """Exponential pauses of mean 50 ms: 10 users make 10 / (0.05 s + service) requests a second."""
+    made = scenario(step("/"), journeys=(journey(Think(low_s=0.05, high_s=0.05, exponential=True)),))
+    with target(says(OK)) as service:
+        found = driven(tmp_path, service.url, replace(CLOSED, users=10, duration_s=3), made)
+    assert found.good.sum() / 3 == pytest.approx(10 / 0.052, rel=0.12)
+
+
+def test_a_later_step_s_clock_runs_while_the_service_stalls(tmp_path: Path) -> None:
+    """
+    One connection, and a service that stands still for a second: the later steps that fall due meanwhile are planned in
+    that second, wait as any request does, and their wait is in their response time and in no service time.
+    """
+    began: list[float] = []
+    stalled_at: list[float] = []
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        if b"\r\naccept: " in head:
+            began.append(time.monotonic())
+        if began and not stalled_at and time.monotonic() > began[0] + 1.2 and head.startswith(b"GET /a"):
+            stalled_at.append(time.monotonic())
+            await asyncio.sleep(1)
+        writer.write(OK)
+
+    made = scenario(step("/a"), step("/b"), journeys=(journey(Think(low_s=0.3, high_s=0.3), None),))
+    with target(answer) as service:
+        phase = replace(OPEN, rate_per_s=20, duration_s=4, max_connections=1)
+        found = driven(tmp_path, service.url, phase, made)
+    assert stalled_at
+    assert 600 < highest_ms(found.response, 1) < 1100
+    assert highest_ms(found.service, 1) < 100
+    assert highest_ms(found.service, 0) > 990
+    # In the second of the stall only those fall due whose step before it was answered before it.
+    assert found.planned[1:].tolist() == pytest.approx([30, 50, 40], abs=4), "planned when due, not when sent"
+    assert not kinds(found)
+
+
+def test_a_journey_under_way_at_the_end_ends_with_its_step(tmp_path: Path) -> None:
+    """What would fall due after the measured time isn't planned; it is neither a failure nor waited for."""
+    made = scenario(step("/a"), step("/b"), journeys=(journey(Think(low_s=30, high_s=30), None),))
+    with target(says(OK)) as service:
+        began = time.monotonic()
+        found = driven(tmp_path, service.url, OPEN, made)
+    assert time.monotonic() - began < 4
+    assert (by_route(found.response), found.planned.sum(), found.journeys_ended) == ({0: 50}, 50, 0)
+    assert found.finished
+
+
+def test_journeys_and_single_requests_share_the_starts_by_weight(tmp_path: Path) -> None:
+    """The rate counts starts: a journey of weight 1 beside a route of weight 3 is a quarter of them."""
+    home = replace(step("/home"), weight=3)
+    made = scenario(step("/a"), step("/b"), home, journeys=(journey(None, None),))
+    assert made.requests_per_start == pytest.approx(1.25)
+    with target(says(OK)) as service:
+        found = driven(tmp_path, service.url, replace(OPEN, rate_per_s=800), made)
+    counted = by_route(found.response)
+    assert counted[0] + counted[2] == 800
+    assert counted[0] == counted[1] == pytest.approx(200, abs=50)
+
+
+@pytest.mark.parametrize(("each", "asked"), [(False, 97), (True, 5 * 97)], ids=["together", "each"])
+def test_iterations_are_made_to_the_last_one(tmp_path: Path, *, each: bool, asked: int) -> None:
+    """97 iterations of 5 users in 2 workers are 97 together or 97 each: at the service, not only in our books."""
+    phase = replace(CLOSED, users=5, iterations=97, iterations_each=each, duration_s=20)
+    made = scenario(step("/a"), step("/b"), journeys=(journey(None, None),))
+    with target(says(OK)) as service:
+        began = time.monotonic()
+        found = driven(tmp_path, service.url, phase, made, workers=2)
+        paths = Counter(head.split(b" ")[1] for head in service.asked)
+    assert paths[b"/b"] == asked
+    assert by_route(found.response) == {0: asked, 1: asked}
+    assert time.monotonic() - began < 10
+    assert found.finished
+    assert found.seconds <= 3
+
+
+def test_iterations_that_time_cut_off_are_not_finished(tmp_path: Path) -> None:
+    """When the time is over before the iterations are done, the run does not claim to have finished."""
+    with target(says(OK, wait_s=0.05)) as service:
+        found = driven(
+            tmp_path, service.url, replace(CLOSED, iterations=10_000), scenario(replace(step("/"), weight=1))
+        )
+    assert not found.finished
+    assert found.seconds == 1
+
+
+def test_users_follow_a_file(tmp_path: Path) -> None:
+    """A number written into the control file while the load runs is how many users there are a second later."""
+    file = tmp_path / "users"
+    file.write_text("2")
+
+    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.02)
+        if time.monotonic() > began + 2.2:
+            file.write_text("9\n")
+        writer.write(OK)
+
+    with target(answer) as service:
+        began = time.monotonic()
+        phase = replace(CLOSED, users=2, duration_s=5, control_file=file)
+        found = driven(tmp_path, service.url, phase, scenario(replace(step("/"), weight=1)))
+    assert found.good[0] == pytest.approx(100, rel=0.2)
+    assert found.good[4] == pytest.approx(450, rel=0.2)
+
+
+def test_a_new_connection_for_each_request_is_in_its_time(tmp_path: Path) -> None:
+    """Without keep-alive there are as many connections as requests, each asks to close, and the user's clock runs."""
+    made = scenario(replace(step("/"), weight=1), wire=Wire(keep_alive=False, details=True))
+    for phase in (OPEN, replace(CLOSED, iterations=50, duration_s=10)):
+        folder = tmp_path / phase.name
+        folder.mkdir()
+        with target(says(OK)) as service:
+            found = driven(folder, service.url, phase, made)
+            connections, heads = service.connections, service.asked
+        assert len(heads) - 1 == found.sent.sum() == found.good.sum() == 50
+        assert connections - 1 == 50  # one asked whether anything is there
+        assert all(b"\r\nconnection: close\r\n" in head for head in heads[1:])
+        response, alone = (histogram.mean_ns(histogram.fold(each)) for each in (found.response, found.service))
+        assert response > alone
+
+
+def test_the_parts_of_a_request_are_timed_on_demand(tmp_path: Path) -> None:
+    """First byte and body are what the service made them; they are not kept when nobody asked."""
+
+    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.03)
+        writer.write(OK[:-1])
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(OK[-1:])
+
+    plain = replace(step("/"), weight=1)
+    with target(answer) as service:
+        found = driven(tmp_path, service.url, OPEN, scenario(plain, wire=Wire(details=True)))
+    halves = {part: histogram.quantile_ns(histogram.fold(found.details[part]), 0.5) / 1e6 for part in found.details}
+    assert 30 <= halves["first_byte"] < 36
+    assert 20 <= halves["body"] < 26
+    assert found.details["body"].count.sum() == 50
+    assert "tls" not in halves
+    (tmp_path / "second").mkdir()
+    with target(says(OK)) as service:
+        assert driven(tmp_path / "second", service.url, OPEN, scenario(plain)).details == {}
+
+
+def redirecting(head: bytes) -> bytes:
+    """What the service below answers: /n goes to /n-1, down to /0."""
+    path = head.split(b" ")[1]
+    if path == b"/0":
+        return OK
+    where = {b"/away": b"http://example.org/", b"/home": b"/0"}.get(path) or b"/%d" % (int(path[1:]) - 1)
+    status = b"307 Temporary" if b"keep" in head else b"302 Found"
+    text = b"HTTP/1.1 %b\r\nlocation: %b\r\nset-cookie: at=%b\r\ncontent-length: 0\r\n\r\n"
+    return text % (status, where, path[1:])
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["kept alive", "closed each time"])
+def test_redirects_are_followed_on_one_clock(tmp_path: Path, *, closing: bool) -> None:
+    """Three hops are one request: counted once, with the time of all, cookies taken on the way, POST become GET."""
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.01)
+        text = redirecting(head)
+        writer.write(text.replace(b"content-length", b"connection: close\r\ncontent-length") if closing else text)
+        if closing:
+            await writer.drain()
+            writer.close()
+
+    post = Route(name="r", method="POST", path="/3")
+    with target(answer) as service:
+        found = driven(tmp_path, service.url, OPEN, scenario(post, wire=Wire(redirects=3)))
+        service_heads = service.asked
+    assert by_route(found.response) == {0: 50}
+    assert found.planned.sum() == found.sent.sum() == 50
+    assert found.statuses == {200: 50}
+    assert 40 <= histogram.quantile_ns(histogram.fold(found.service), 0.5) / 1e6 < 60
+    methods = Counter((head.split(b" ")[0], head.split(b" ")[1]) for head in service_heads[1:])
+    assert methods == {(b"POST", b"/3"): 50, (b"GET", b"/2"): 50, (b"GET", b"/1"): 50, (b"GET", b"/0"): 50}
+    assert all(b"cookie: at=1" in head for head in service_heads if head.startswith(b"GET /0"))
+
+
+@pytest.mark.parametrize(
+    ("path", "hops", "kind"),
+    [("/3", 2, FailureKind.REDIRECT), ("/away", 5, FailureKind.REDIRECT), ("/3", 0, None), ("/home", 1, None)],
+)
+def test_a_redirect_that_is_not_followed_says_why(
+    tmp_path: Path, path: str, hops: int, kind: FailureKind | None
+) -> None:
+    """One too many, or to another host: a failure of its own kind. None followed: an answer like any other."""
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK if b"GET / " in head else redirecting(head))
+
+    made = scenario(replace(step(path), weight=1), wire=Wire(redirects=hops))
+    with target(answer) as service:
+        found = driven(tmp_path, service.url, OPEN, made)
+    assert kinds(found) == ({} if kind is None else {kind: 50})
+    assert found.planned.sum() == 50
+
+
+def test_an_error_nobody_foresaw_reaches_the_user_in_words(tmp_path: Path) -> None:
+    """When a worker breaks, the run does not go on without it: it is lost, and its last words are kept."""
+    broken = Parameter(name="x", distribution="uniform", low=5, high=1)
+    made = scenario(replace(step("/{x}"), weight=1), parameters=(broken,))
+    with target(says(OK)) as service:
+        found = driven(tmp_path, service.url, OPEN, made)
+    assert not found.finished
+    assert found.health.workers_lost == 1
+    assert "high <= 0" in found.error_samples[0]
