@@ -59,7 +59,7 @@ async def driven(
     engine: OpenEngine | ClosedEngine = (
         OpenEngine(front=front, back=back, began_ns=began_ns, most=most, **shared)
         if model is LoadModel.OPEN
-        else ClosedEngine(users=most, **shared)
+        else ClosedEngine(users=most, began_ns=began_ns, **shared)
     )
     engine.measure_from_ns, engine.measure_to_ns = began_ns, began_ns + int(SECONDS * 1e9)
     engine.begin()

@@ -293,8 +293,8 @@ def test_users_follow_a_file(tmp_path: Path) -> None:
         began = time.monotonic()
         phase = replace(CLOSED, users=2, duration_s=5, control_file=file)
         found = driven(tmp_path, service.url, phase, scenario(replace(step("/"), weight=1)))
-    assert found.good[0] == pytest.approx(100, rel=0.2)
-    assert found.good[4] == pytest.approx(450, rel=0.2)
+    assert found.health.connections_peak == 9
+    assert found.good[4] > 2.5 * found.good[0]
 
 
 def test_a_new_connection_for_each_request_is_in_its_time(tmp_path: Path) -> None:
