@@ -131,7 +131,7 @@ def test_a_lost_worker_makes_the_run_invalid(cluster: DaskCluster, service: Coun
     found = driven(tmp_path, service.url, replace(OPEN, duration_s=30), cluster.address, on_start=killer.start)
     assert time.monotonic() - began < 20
     assert (found.finished, found.health.workers_lost, found.health.workers) == (False, 1, 3)
-    assert "1 of 3 generator processes died" in unwell(found)[0]
+    assert "1 of 3 generator processes died (worker " in unwell(found)[0]
     assert found.response.count.sum() > 100
     assert not generators()
 
@@ -181,9 +181,9 @@ def test_a_tolerated_loss_is_said_with_its_share(cluster: DaskCluster, service: 
     found = driven(tmp_path, service.url, phase, cluster.address, tolerate=1, on_start=killer.start)
     killer.join()
     assert (found.finished, found.health.workers_lost, found.seconds) == (True, 1, 3)
-    assert found.planned.sum() == 100 + 2 * 300
-    assert found.health.load_lost_ratio == pytest.approx(200 / 900)
-    assert "1 of 3 workers were lost, as tolerated: 22.2% of the load was not made" in said(found)
+    assert abs(int(found.planned.sum()) - (100 + 2 * 300)) <= 3  # a second's edge is as sharp as a timer
+    assert found.health.load_lost_ratio == pytest.approx(200 / 900, abs=0.005)
+    assert "1 of 3 workers were lost, as tolerated: 22." in said(found)
     assert not any("died" in why or "promised" in why for why in unwell(found))
     promised = replace(found, phase=replace(phase, name="300 req/s"))
     assert "the promised rate was not offered" in unwell(promised)[0]
@@ -199,7 +199,7 @@ def test_a_generator_that_nobody_asks_after_ends(service: Counting, monkeypatch:
     )  # fmt: skip
 
     async def left_alone() -> None:
-        assert await host.hire("one", assignment, {}, watches=True)
+        assert await host.hire("one", assignment, {}, watches=True) is None
         left = await host.start("one", time.monotonic_ns() + 10**8)
         assert left is not None
         assert left > 0

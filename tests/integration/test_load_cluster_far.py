@@ -17,7 +17,7 @@ from headway.gate.health import unwell
 from headway.load import histogram
 from keyboard import HEADWAY
 
-THERE_S, BACK_S = 0.004, 0.022
+THERE_S, BACK_S = 0.002, 0.012
 SERVICE = """
 import asyncio, sys
 from headway.load.null_server import NullProtocol
@@ -52,7 +52,7 @@ path = "/"
 
 @pytest.fixture
 def link() -> Iterator[DelayedLink]:
-    """4 ms there, 22 ms back. A machine that allows no namespaces fails here, with what it said: nothing is skipped."""
+    """2 ms there, 12 ms back. A machine that allows no namespaces fails here, with what it said: nothing is skipped."""
     made = DelayedLink(there_s=THERE_S, back_s=BACK_S)
     try:
         yield made
@@ -61,7 +61,7 @@ def link() -> Iterator[DelayedLink]:
 
 
 def test_workers_behind_a_slow_line_begin_together_and_are_counted_exactly(link: DelayedLink, tmp_path: Path) -> None:
-    """Two workers 26 ms away: their clock is found within what is said of it, though the way back is five times as
+    """Two workers 14 ms away: their clock is found within what is said of it, though the way back is six times as
     long; the line's delay is in the times; what the service counted is what was planned, to the request."""
     near = link.inside(link.near)
     (tmp_path / "far.toml").write_text(SCENARIO)

@@ -74,11 +74,8 @@ def _not_made(hits: PhaseHits, promise: Promise | None) -> Iterator[str]:
         yield "no request was planned in the measured time; run longer, or raise the rate"
         return
     yield from _exhausted(hits)
-    if health.cpu_ratio is not None and health.cpu_ratio > GENERATOR_CPU_MAX_RATIO:
-        yield (
-            f"the generator used {health.cpu_ratio:.0%} of its core, {GENERATOR_CPU_MAX_RATIO:.0%} allowed"
-            f"{_too_much(hits)}; use more --workers on more cores, or another machine"
-        )
+    yield from _no_cpu_left(hits)
+    yield from _beyond_calibration(hits)
     yield from _undelivered(hits, planned=planned, sent=sent)
     yield from _unaccounted(hits)
     if health.start_skew_ns is not None and health.start_skew_ns > START_SKEW_MAX_NS:
@@ -97,7 +94,8 @@ def _not_made(hits: PhaseHits, promise: Promise | None) -> Iterator[str]:
 def _lost(hits: PhaseHits) -> Iterator[str]:
     health = hits.health
     if health.workers_lost > health.workers_tolerated:
-        yield f"{health.workers_lost} of {health.workers} generator processes died; run again"
+        why = f" ({'; '.join(health.losses[:3])})" if health.losses else ""
+        yield f"{health.workers_lost} of {health.workers} generator processes died{why}; run again"
     elif hits.phase.name != ORDINARY and health.load_lost_ratio > 1 - DELIVERED_MIN_RATIO:
         yield (
             f"the promised rate was not offered: the {health.workers_lost} of {health.workers} workers that were lost"
@@ -116,6 +114,31 @@ def _exhausted(hits: PhaseHits) -> Iterator[str]:
         f"the generator had no file descriptor or local port for {count:,} requests{f' ({said})' if said else ''};"
         " raise 'ulimit -n', widen net.ipv4.ip_local_port_range, keep connections alive, or use fewer of them"
     )
+
+
+def _no_cpu_left(hits: PhaseHits) -> Iterator[str]:
+    """Used it all, or was kept from it by what else runs: either way what it says of the service is its own queue."""
+    used, wanted = hits.health.cpu_ratio, hits.health.cpu_wanted_ratio
+    if used is not None and used > GENERATOR_CPU_MAX_RATIO:
+        yield (
+            f"the generator used {used:.0%} of its core, {GENERATOR_CPU_MAX_RATIO:.0%} allowed"
+            f"{_too_much(hits)}; use more --workers on more cores, or another machine"
+        )
+    elif used is not None and wanted is not None and wanted > GENERATOR_CPU_MAX_RATIO:
+        yield (
+            f"the generator used {used:.0%} of its core and waited {wanted - used:.0%} of the time for one that"
+            f" others had{_too_much(hits)}; end what else runs here, use fewer --workers, or another machine"
+        )
+
+
+def _beyond_calibration(hits: PhaseHits) -> Iterator[str]:
+    """Requests that waited for a connection until they were given up, at a rate that fills the generator itself."""
+    unsent = failed(hits, FailureKind.UNSENT)
+    if unsent and asked_too_much(hits):
+        yield (
+            f"{unsent:,} requests found no free connection, and whether the service or the generator was too slow to"
+            f" free one cannot be told at this rate{_too_much(hits)}; lower the rate, or use more machines"
+        )
 
 
 def _mistimed(hits: PhaseHits) -> Iterator[str]:

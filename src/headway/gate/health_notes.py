@@ -48,6 +48,7 @@ def _lost(hits: PhaseHits) -> Iterator[str]:
         yield (
             f"{health.workers_lost} of {health.workers} workers were lost, as tolerated: {health.load_lost_ratio:.1%}"
             " of the load was not made, and what they sent in their last second is not counted"
+            f"{''.join(f'; {why}' for why in health.losses[:3])}"
         )
 
 

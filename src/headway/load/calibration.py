@@ -213,7 +213,7 @@ def measure(*, most_s: float = FULL_MAX_S, floor: bool = True) -> Calibration | 
     until.daemon = True
     until.start()
     try:
-        with _null_service(max(1, cores() // 2)) as url:
+        with null_service(max(1, cores() // 2)) as url:
             return _measured(url, max(1, cores() // 2), stop, floor=floor)
     except RunInvalid:
         return None
@@ -266,7 +266,7 @@ def _driven(url: str, phase: Phase, workers: int, stop: Stop) -> PhaseHits | Non
 
 
 @contextmanager
-def _null_service(servers: int) -> Iterator[str]:
+def null_service(servers: int) -> Iterator[str]:
     """Null servers on one port of the loopback address."""
     spawn = multiprocessing.get_context("spawn")
     port, running = 0, list[tuple[Any, "SpawnProcess"]]()

@@ -195,6 +195,10 @@ def _health(phase: Phase, start: Line, seconds: list[Line], lines: list[Line]) -
         float(np.mean([line["cpu_ratio"] for line in measured if line["worker"] == worker] or [0]))
         for worker in range(workers)
     ]
+    wanted = [
+        used + float(np.mean([line.get("cpu_wait_ratio", 0.0) for line in measured if line["worker"] == worker] or [0]))
+        for worker, used in enumerate(cpu)
+    ]
     by_second: dict[str, Counter[int]] = {"connections": Counter(), "backlog": Counter()}
     for line in seconds:
         for name, counter in by_second.items():
@@ -207,10 +211,12 @@ def _health(phase: Phase, start: Line, seconds: list[Line], lines: list[Line]) -
         loop_lag_p99_ns=_worst(lag, 0.99),
         loop_lag_max_ns=_worst(lag, 1.0),
         cpu_ratio=max(cpu) if measured else None,
+        cpu_wanted_ratio=max(wanted) if measured else None,
         workers=workers,
         connections_peak=max(by_second["connections"].values(), default=0),
         backlog_peak=max(by_second["backlog"].values(), default=0),
         workers_lost=max(len(lost), *(line["workers_lost"] for line in lines if line["kind"] == "end"), 0),
+        losses=tuple(f"worker {line['worker']}: {line['why']}" for line in lines if line["kind"] == "lost"),
         workers_tolerated=start.get("workers_tolerated", 0),
         load_lost_ratio=_load_lost(phase, measured, workers, lost),
         **_taken(seconds, [line for line in lines if line["kind"] == "host"]),

@@ -99,11 +99,11 @@ class Local:
             self._pipes[ours] = each.worker
         for pipe in self._pipes:
             try:
-                ready = pipe.poll(READY_S) and pipe.recv()[0] == "ready"
+                said: Message = pipe.recv() if pipe.poll(READY_S) else ("lost", f"nothing came in {READY_S:g} s")
             except (EOFError, OSError):
-                ready = False
-            if not ready:
-                raise HeadwayError("a generator process did not start", next_act="look for its error above")
+                said = ("lost", "it ended")
+            if said[0] != "ready":
+                raise HeadwayError(f"a generator process did not start: {said[1]}", next_act="look for its error above")
 
     def start(self, began_ns: int) -> dict[str, Any]:
         """Give the order; nothing of one machine's clock is worth writing down."""

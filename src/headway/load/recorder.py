@@ -53,6 +53,7 @@ class Second:
     details: dict[str, dict[int, Sparse]] = field(default_factory=dict)  # by measure, by route
     files: int = 0  # open file descriptors of this worker, and how many it may have
     files_allowed: int = 0
+    cpu_wait_ratio: float = 0.0  # share of the second in which it was ready to run and had no core
     errors: list[str] = field(default_factory=list)
 
 

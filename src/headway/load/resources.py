@@ -15,6 +15,8 @@ import psutil
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 SOCKETS = {socket.AF_INET: Path("/proc/net/tcp"), socket.AF_INET6: Path("/proc/net/tcp6")}
 OPEN_FILES = Path("/proc/self/fd")
+RUN_QUEUE = Path("/proc/self/schedstat")
+"""ns on a core, ns in the run queue, turns. Source: Linux, Documentation/scheduler/sched-stats."""
 EVERY_NS = 10**9
 DUTY = 0.005
 """Share of one core that counting ports may cost: the kernel prints every socket of the machine for it, so where there
@@ -44,6 +46,26 @@ def ports_allowed() -> int | None:
         return int(high) - int(low) + 1
     except (OSError, ValueError):
         return None
+
+
+class RunQueue:
+    """How long this process was ready to run and waited for a core: what its own CPU time cannot show."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    def waited_ratio(self) -> float:
+        """Share of the time since the last call; 0 where the kernel does not say."""
+        before, self._before = self._before, self._now()
+        passed_ns = self._before[0] - before[0]
+        return (self._before[1] - before[1]) / passed_ns if passed_ns > 0 else 0.0
+
+    @staticmethod
+    def _now() -> tuple[int, int]:
+        try:
+            return monotonic_ns(), int(RUN_QUEUE.read_text().split()[1])
+        except (OSError, ValueError, IndexError):
+            return monotonic_ns(), 0
 
 
 class Ports:

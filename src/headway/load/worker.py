@@ -91,6 +91,7 @@ class Work:
         self._drain = asyncio.Event()
         self._second = -1
         self._files = resources.listed_files()
+        self._queue = resources.RunQueue()
         self._broken: Exception | None = None
 
     async def run(self) -> None:
@@ -153,6 +154,7 @@ class Work:
             engine.abandon()  # before anything was measured: there is nothing to tell
             return
         self._recorder.measure(monotonic_ns())
+        self._queue.waited_ratio()  # from here
         self._second = 0
         while not self._drain.is_set() and start_ns + (self._second + 1) * 10**9 <= end_ns:
             await self._until(start_ns + (self._second + 1) * 10**9, engine)
@@ -238,6 +240,7 @@ class Work:
     def _report(self, engine: Engine) -> None:
         now_ns = monotonic_ns()
         second = self._recorder.flush(self._second, now_ns, connections=engine.connections, backlog=engine.backlog)
+        second.cpu_wait_ratio = self._queue.waited_ratio()
         second.files = resources.open_files() or self._files + engine.connections
         second.files_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if isinstance(engine, ClosedEngine):

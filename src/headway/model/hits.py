@@ -91,7 +91,9 @@ class GeneratorHealth:
     floor_p50_ns: float | None = None  # the generator's own latency against the null server at half that rate
     floor_p99_ns: float | None = None
     steal_ratio: float | None = None  # share of the machine's CPU time that its hypervisor gave to others
+    cpu_wanted_ratio: float | None = None  # the same and the time it was ready to run and had no core; busiest worker
     workers_tolerated: int = 0  # how many may be lost without making the phase invalid
+    losses: tuple[str, ...] = ()  # why each lost worker was lost
     load_lost_ratio: float = 0.0  # share of the phase's requests that lost workers did not make
     start_skew_ns: float | None = None  # workers on several machines began within so much of one another
 

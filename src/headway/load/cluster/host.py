@@ -119,15 +119,16 @@ class Hosted:
         asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._heard)
         self._looking = asyncio.get_running_loop().create_task(self._look())
 
-    async def ready(self) -> bool:
-        """Whether it came to be ready: the first thing a generator says."""
+    async def ready(self) -> str | None:
+        """None when it came to be ready, which is the first thing a generator says; else why it did not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_S):
                 while not self._said:
                     self._news.clear()
                     await self._news.wait()
-                return bool(pickle.loads(self._said.popleft()[1])[0] == "ready")  # noqa: S301 - our own process
-        return False
+            said = pickle.loads(self._said.popleft()[1])  # noqa: S301 - our own process
+            return None if said[0] == "ready" else str(said[1])
+        return f"nothing came in {READY_S:g} s"
 
     def start(self, began_ns: int) -> int:
         """Give the order; how long before its instant (below 0: after it), in ns of this machine's clock."""
@@ -178,7 +179,7 @@ class Hosted:
                 self._keep(pickle.dumps(("lost", "its process died")))
             self._close()
             return
-        self._over = pickle.loads(message)[0] == "done"  # noqa: S301 - our own process
+        self._over = pickle.loads(message)[0] in {"done", "lost"}  # noqa: S301 - our own process
         self._keep(message)
 
     def _keep(self, message: bytes) -> None:
@@ -209,13 +210,13 @@ class Hosted:
 _hosted: dict[str, Hosted] = {}
 
 
-async def hire(key: str, assignment: Assignment, files: Files, *, watches: bool) -> bool:
-    """Start a generator; whether it is ready."""
+async def hire(key: str, assignment: Assignment, files: Files, *, watches: bool) -> str | None:
+    """Start a generator; None when it is ready, else why it is not."""
     one = _hosted[key] = Hosted(assignment, files, watches=watches)
-    if await one.ready():
-        return True
-    await dismiss(key)
-    return False
+    why = await one.ready()
+    if why is not None:
+        await dismiss(key)
+    return why
 
 
 async def start(key: str, began_ns: int) -> int | None:

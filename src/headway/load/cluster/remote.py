@@ -191,13 +191,13 @@ class Remote:
 
         async def hire(number: int, at: str) -> None:
             assignment, files = packed(self._shares[number])
-            ready = await self._cluster.ask(
+            why = await self._cluster.ask(
                 at, there.hire, self._keys[number], assignment, files, watches=number in first.values(),
                 within_s=there.READY_S + ANSWER_S,
             )  # fmt: skip
-            if not ready:
+            if why is not None:
                 raise RunInvalid(
-                    f"{self._cluster.named(at)} could not start a generator", next_act="look at that worker's log"
+                    f"{self._cluster.named(at)} could not start a generator: {why}", next_act="look at its log"
                 )
 
         await asyncio.gather(*(hire(number, at) for number, at in enumerate(self._spread)))
