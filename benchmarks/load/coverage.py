@@ -148,7 +148,8 @@ def main() -> None:
         return
     print(f"{asked.runs} runs of {asked.seconds} s at {asked.rate:g}/s; 95% intervals that held the true quantile:")
     print(
-        f"{'service':<22} {'q':>7} {'true ms':>9} {'held':>6} {'all below':>9} {'open above':>10} {'as if independent':>17}"
+        f"{'service':<22} {'q':>7} {'true ms':>9} {'held':>6} {'all below':>9} {'open above':>10} "
+        f"{'as if independent':>17}"
     )
     for each in found:
         print(
