@@ -14,7 +14,7 @@ ACCESS_LOG = "access.jsonl"
 CACHE = "cache"
 
 _FIELDS = (
-    '{"msec":$msec,"request_method":"$request_method","uri":"$uri","status":$status,'
+    '{"msec":$msec,"request_method":"$request_method","uri":"$uri","request_uri":"$request_uri","status":$status,'
     '"upstream_cache_status":"$upstream_cache_status","request_time":$request_time,'
     '"upstream_response_time":"$upstream_response_time"}'
 )
