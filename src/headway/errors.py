@@ -29,20 +29,30 @@ class HeadwayError(Exception):
         next_act: what the user can do now, one line.
         file: the file to mend, when there is one.
         line: its line, counted from 1.
+        column: the character in that line, counted from 1, where it is known.
     """
 
     exit_code = ExitCode.FAILED
 
-    def __init__(self, what: str, *, next_act: str, file: Path | str | None = None, line: int | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        next_act: str,
+        file: Path | str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.next_act = next_act
         self.file = file
         self.line = line
+        self.column = column
 
     def __str__(self) -> str:
-        where = "" if self.file is None else f"{self.file}:" if self.line is None else f"{self.file}:{self.line}:"
-        return f"{where} {self.what}; {self.next_act}".strip()
+        where = [str(each) for each in (self.file, self.line, self.column) if each is not None] if self.file else []
+        return " ".join([*([":".join(where) + ":"] if where else []), f"{self.what}; {self.next_act}"])
 
 
 class BadInput(HeadwayError):

@@ -97,14 +97,17 @@ def _plain(compiled: Any) -> tuple[str | int, ...] | None:
 
 
 def _walk(document: Any, keys: tuple[str | int, ...]) -> Sequence[Any]:
+    at = document
     for key in keys:
-        if not isinstance(document, dict if isinstance(key, str) else list):
+        # A text has indexes too, and an object may have the name "0": neither is meant.
+        fits = isinstance(at, dict) if isinstance(key, str) else isinstance(at, list)
+        if not fits:
             return ()
         try:
-            document = document[key]
+            at = at[key]
         except (KeyError, IndexError):
             return ()
-    return (document,)
+    return (at,)
 
 
 def text(value: Any) -> str | None:

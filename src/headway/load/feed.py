@@ -14,7 +14,7 @@ from headway.model import Parameter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from headway.load.scenario import Sheet
+    from headway.load.sheet import Sheet
 
 BATCH = 4096
 LARGEST_RANGE = 20_000_000

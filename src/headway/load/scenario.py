@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from headway.errors import BadInput
 from headway.load import feed, template
+from headway.load.sheet import Sheet, opened
 from headway.model import Arrivals, LoadModel, Phase, Route, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from headway.model import Parameter
 
@@ -28,56 +27,6 @@ LOAD_KEYS = (
 ROUTE_KEYS = ("name", "method", "path", "weight", "headers", "body", "expect_status")
 
 
-class Sheet:
-    """The file's text beside its tables, so that a refusal can name a line."""
-
-    def __init__(self, file: Path, text: str) -> None:
-        self.file = file
-        self._lines = text.splitlines()
-
-    def refuse(self, what: str, *, next_act: str, near: str = "", nth: int = 1) -> BadInput:
-        """The error, at the nth line that has the word `near` as a key, table or value."""
-        found = [
-            number
-            for number, line in enumerate(self._lines, start=1)
-            if near and re.search(rf"(?<![\w-]){re.escape(near)}(?![\w-])", line.partition("#")[0])
-        ]
-        line = found[min(nth, len(found)) - 1] if found else None
-        return BadInput(what, next_act=next_act, file=self.file, line=line)
-
-    def known(self, table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-        """Refuse keys that mean nothing: a misspelt one would be silence about what was asked."""
-        keys = tuple(keys)
-        for key in table:
-            if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1, 0.5)
-                act = f"did you mean {near[0]!r}?" if near else f"it may have: {', '.join(keys)}"
-                raise self.refuse(f"{where} has an unknown key {key!r}", next_act=act, near=key)
-
-    def number(self, table: Mapping[str, Any], key: str, default: float | None, *, above: float = 0) -> float | None:
-        """A finite number greater than `above`."""
-        value = table.get(key, default)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < 1e9:
-            raise self.refuse(f"{key} = {value!r} is not a number above {above:g}", next_act="mend it", near=key)
-        return float(value)
-
-    def whole(self, table: Mapping[str, Any], key: str, default: int | None) -> int | None:
-        """A whole number of at least 1."""
-        value = table.get(key, default)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise self.refuse(f"{key} = {value!r} is not a whole number of at least 1", next_act="mend it", near=key)
-        return value
-
-    def choice(self, table: Mapping[str, Any], key: str, allowed: Iterable[str], default: str) -> str:
-        """One of a few words."""
-        value = table.get(key, default)
-        if value not in allowed:
-            raise self.refuse(f"{key} = {value!r} is unknown", next_act=f"say one of {', '.join(allowed)}", near=key)
-        return str(value)
-
-
 def read(path: Path) -> Scenario:
     """
     Read a scenario file.
@@ -85,21 +34,7 @@ def read(path: Path) -> Scenario:
     Raises:
         BadInput: the file is missing, is not TOML, or says something that means nothing; with the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except OSError as exc:
-        raise BadInput(
-            f"cannot read the scenario: {exc.strerror}", next_act="name a TOML file with --scenario", file=path
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise BadInput("the scenario is not UTF-8", next_act="save it as UTF-8", file=path) from exc
-    except tomllib.TOMLDecodeError as exc:
-        at = re.search(r"line (\d+)", str(exc))
-        raise BadInput(
-            f"not TOML: {exc}", next_act="mend that line", file=path, line=int(at[1]) if at else None
-        ) from exc
-    sheet = Sheet(path, text)
+    sheet, tables = opened(path)
     sheet.known(tables, ("name", "load", "parameters", "routes"), "the scenario")
     for key, kind in (("name", str), ("load", dict), ("parameters", dict), ("routes", list)):
         if not isinstance(tables.get(key, kind()), kind):
