@@ -2,7 +2,8 @@
 One keep-alive HTTP/1.1 connection: a request out, an answer in, never two at once. The hot path.
 
 The parser is llhttp's; a method it doesn't find on its protocol costs nothing, so only what is needed is defined. An
-answer that a visit looks into is kept as it came and parsed once more, whole: the others pay nothing for it.
+answer that a visit looks into is kept as it came and parsed once more, whole: the others pay nothing for it. An answer
+whose head is known (heads.py) passes the parser by, which stands between two answers then.
 """
 
 from __future__ import annotations
@@ -38,15 +39,17 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_complete", "_engine", "_head", "_headers_done", "_most_body_bytes", "_most_head_bytes", "_parser", "_raw",
-        "_received", "_reusable", "_status", "_transport", "busy", "connect_ns", "free_ns", "head_only", "intended_ns",
-        "route", "sent_ns", "tls_ns", "user", "visit", "wanted_ns",
+        "_complete", "_engine", "_head", "_headers_done", "_heads", "_known", "_most_body_bytes", "_most_head_bytes",
+        "_parser", "_raw", "_received", "_reusable", "_status", "_transport", "busy", "connect_ns", "free_ns",
+        "head_only", "intended_ns", "route", "sent_ns", "tls_ns", "user", "visit", "wanted_ns",
     )  # fmt: skip
 
     timed = False
 
     def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
         self._engine = engine
+        self._heads = engine.heads
+        self._known = engine.heads.known.get
         self._most_body_bytes = most_body_bytes
         self._most_head_bytes = most_head_bytes
         self._raw: list[bytes] = []
@@ -70,11 +73,6 @@ class Connection(asyncio.Protocol):
     def send(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
         """Put one request on the wire."""
         self.busy = True
-        self._complete = self._headers_done = False
-        self._received = 0
-        self._head = b""
-        if self.visit is not None:
-            self._raw = []
         self.route = route
         self.intended_ns = intended_ns
         self.sent_ns = now_ns
@@ -118,6 +116,19 @@ class Connection(asyncio.Protocol):
         if not self.busy:
             self._engine.unasked(self)
             return
+        if not self._received:  # the first of this answer
+            known = self._known(data[: data.find(b"\r\n\r\n")])
+            if known is not None and known[0] == len(data) and not self.head_only:
+                self.busy = False
+                if self.visit is not None:
+                    self._raw = [data]
+                self._engine.answered(self, known[1], known[0], reusable=True)
+                return
+            if self.visit is not None:
+                self._raw = []
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         self._received += len(data)
         if not self._headers_done:
             self._head += data
@@ -132,6 +143,8 @@ class Connection(asyncio.Protocol):
             self.fail(FailureKind.PROTOCOL, f"{error}; it began with {self._head[:40]!r}")
             return
         if self._complete:
+            if self._reusable and self._received == len(data) and not self.head_only:
+                self._heads.learn(data, self._status)
             self._finish()
         elif self._received > self._most_body_bytes:
             self.fail(FailureKind.TOO_LARGE, f"more than {self._most_body_bytes:,} bytes")
@@ -149,13 +162,15 @@ class Connection(asyncio.Protocol):
         self._engine.lost(self)
 
     def _finish(self, *, ended: bool = False) -> None:
-        self.busy = False
-        reusable = self._reusable and not ended
+        self.busy = self._complete = self._headers_done = False
+        reusable, received = self._reusable and not ended, self._received
+        self._received = 0
+        self._head = b""
         if self.head_only:
             self._parser = httptools.HttpResponseParser(self)
         if not reusable:
             self._transport.abort()
-        self._engine.answered(self, self._status, self._received, reusable=reusable)
+        self._engine.answered(self, self._status, received, reusable=reusable)
 
     # -- the parser calls these -------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from headway.load.connection import Connection, TimedConnection
 from headway.load.dial import DialFailed
+from headway.load.heads import Heads
 from headway.load.pacer import NEVER
 from headway.load.recorder import FULL
 from headway.load.timer import Timer
@@ -73,6 +74,7 @@ class Engine(ABC):
         self._timer = Timer(poller, self._alarmed)
         self._armed_ns = NEVER
         self._sweeping: asyncio.TimerHandle | None = None
+        self.heads = Heads()
         self.warmed = [0, 0, 0]  # planned, sent, answered: of the warm-up, for the live view alone
         self.measure_from_ns = NEVER
         self.measure_to_ns = NEVER
@@ -392,5 +394,6 @@ class Engine(ABC):
         too_old = now_ns - self._timeout_ns
         for connection in [each for each in self._open if each.busy and each.sent_ns < too_old]:
             connection.fail(FailureKind.TIMEOUT, f"no whole answer within {self._timeout_ns / 1e9:g} s")
+        self.heads.renew()
         self._swept(now_ns)
         self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
