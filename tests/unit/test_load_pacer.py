@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -60,12 +60,12 @@ def test_poisson_gaps_are_exponential_at_the_rate() -> None:
     assert abs(sum(map(len, halves)) - 100_000) < 5 * np.sqrt(100_000)
 
 
-STAGES = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.05, 0.3, 1.0, 2.5]), st.sampled_from([0.0, 1.0, 40.0, 700.0, 3000.0])), min_size=1,
-    max_size=5,
-)  # fmt: skip
+LASTS_S = st.sampled_from([0.0, 0.05, 0.3, 1.0])
+RATES = st.sampled_from([0.0, 1.0, 40.0, 700.0, 3000.0])
+STAGES = st.lists(st.tuples(LASTS_S, RATES), min_size=1, max_size=4)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from([0.0, 5.0, 800.0]), STAGES, st.integers(1, 4), st.sampled_from([0.0, 0.4]))
 def test_constant_arrivals_follow_any_shape(
     start: float, stages: list[tuple[float, float]], n: int, warmup: float
@@ -83,6 +83,7 @@ def test_constant_arrivals_follow_any_shape(
         assert abs(before - shape.total(at_s - warmup)) <= 1.001
 
 
+@settings(max_examples=30, deadline=None)
 @given(STAGES, st.integers(1, 2**32))
 def test_poisson_arrivals_follow_any_shape(stages: list[tuple[float, float]], seed: int) -> None:
     """Seen through the integral of the rate, the gaps are exponential with mean one (Kolmogorov-Smirnov)."""
@@ -124,10 +125,9 @@ def test_a_rate_from_nothing_and_a_jump() -> None:
     ramp = replace(phase(0.0), duration_s=4, stages=(Stage(duration_s=4, target=100.0),))
     made = np.array(times(ramp, end_ns=4 * 10**9)) / 1e9
     assert np.allclose(made, np.sqrt(np.arange(len(made)) * 2 * 4 / 100), atol=1e-6)
-    jump = replace(
-        phase(10.0), duration_s=3, stages=(Stage(duration_s=1, target=10.0), Stage(duration_s=0, target=0.0))
-    )
-    assert max(times(jump, end_ns=3 * 10**9)) < 10**9
+    stages = (Stage(duration_s=1, target=10.0), Stage(duration_s=0, target=0.0))
+    jump = replace(phase(10.0), duration_s=3, stages=stages)
+    assert max(times(jump, end_ns=3 * 10**9)) <= 10**9
 
 
 @given(st.integers(0, 1000), st.integers(1, 16))

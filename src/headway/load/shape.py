@@ -70,7 +70,8 @@ class Shape:
         # 2y / (v + sqrt(v^2 + 2ay)) solves v x + a x^2 / 2 = y without cancellation, and is y / v where a is 0.
         root = level + np.sqrt(np.maximum(level * level + 2 * slope * left, 0.0))
         x = np.divide(2 * left, root, out=np.where(left > 0, np.inf, 0.0), where=root > 0)
-        return self._start_s[part] - self._start_s[0] + x
+        found: FloatArray = self._start_s[part] - self._start_s[0] + x
+        return found
 
 
 def rate_at(phase: Phase, at_s: float) -> float:
