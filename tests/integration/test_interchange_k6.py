@@ -144,8 +144,8 @@ def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path) -> None:
     assert code == 0, said
     assert any("Poisson" in note for note in script.notes)
     seen = Counter(re.sub(r"[?/]?\d*$", "", each.partition("?")[0]) for each in asked)
-    # 80 requests/s over 3 s, 14 requests in 12 starts: the mix is drawn at random, within 4 standard deviations.
-    assert abs(len(asked) - 240) <= 25
+    # 80 starts/s over 3 s, 14 requests in 12 starts: the mix is drawn at random, within 4 standard deviations.
+    assert abs(len(asked) - 280) <= 25
     for name, share in (("GET /users", 6 / 14), ("GET /find", 2 / 14), ("POST /login", 2 / 14), ("GET /cart", 2 / 14)):
         assert abs(seen[name] / len(asked) - share) < 4 * (share * (1 - share) / len(asked)) ** 0.5, (name, seen)
     ids = Counter(int(each.rpartition("/")[2]) for each in asked if "/users/" in each)

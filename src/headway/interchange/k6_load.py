@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import BadInput
-from headway.model import Arrivals, LoadModel
+from headway.model import Arrivals, LoadModel, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,9 +37,9 @@ def scenarios(scenario: Scenario, phases: Sequence[Phase], notes: list[str]) -> 
     found: dict[str, dict[str, Any]] = {}
     at_s = 0.0
     for phase in (_long_enough(each, notes) for each in phases):
-        if phase.warmup_s > 0:
+        if phase.warmup_s > 0 and (phase.users or phase.rate_per_s):
             found[WARMUP + slug(phase.name)] = _timed(_warming(scenario, phase), at_s, phase)
-            at_s += phase.warmup_s
+        at_s += phase.warmup_s
         if phase.iterations is not None:
             notes.append(f"{phase.name}: ends after its iterations, {phase.duration_s:g} s at the most")
         found[slug(phase.name)] = _timed(_executor(scenario, phase, notes), at_s, phase)
@@ -60,11 +60,6 @@ def slug(name: str) -> str:
     return re.sub(r"[^0-9A-Za-z]+", "_", name.replace(",", "").replace(".", "_")).strip("_") or "load"
 
 
-def starts_per_s(scenario: Scenario, requests_per_s: float) -> float:
-    """Iterations per second: one makes a single request, or all of a journey."""
-    return requests_per_s / scenario.requests_per_start
-
-
 def _timed(executor: dict[str, Any], at_s: float, phase: Phase) -> dict[str, Any]:
     timed = {**executor, "startTime": seconds(at_s)}
     if executor["executor"] != "externally-controlled":  # has no end of its own to be graceful about
@@ -81,11 +76,13 @@ def _warming(scenario: Scenario, phase: Phase) -> dict[str, Any]:
     """The level with which the phase begins, as long as its warm-up."""
     if phase.model is LoadModel.CLOSED:
         return {"executor": "constant-vus", "vus": phase.users or 1, "duration": seconds(phase.warmup_s)}
-    return _constant_rate(scenario, phase, phase.rate_per_s or _first_target(phase), phase.warmup_s)
+    return _constant_rate(scenario, phase, phase.rate_per_s or 0.0, phase.warmup_s)
 
 
-def _first_target(phase: Phase) -> float:
-    return phase.stages[0].target if phase.stages else 1.0
+def stages_of(phase: Phase) -> tuple[Stage, ...]:
+    """The phase's stages; after the last its level stays where it is."""
+    left_s = phase.duration_s - sum(each.duration_s for each in phase.stages)
+    return (*phase.stages, Stage(duration_s=left_s, target=phase.stages[-1].target)) if left_s > 0 else phase.stages
 
 
 def _executor(scenario: Scenario, phase: Phase, notes: list[str]) -> dict[str, Any]:
@@ -104,27 +101,27 @@ def _executor(scenario: Scenario, phase: Phase, notes: list[str]) -> dict[str, A
         )
     if not phase.stages:
         return _constant_rate(scenario, phase, phase.rate_per_s or 1.0, phase.duration_s)
-    levels = [phase.rate_per_s or 0.0, *(stage.target for stage in phase.stages)]
-    unit_s = unit_for([starts_per_s(scenario, level) for level in levels])
-    rates = [round(starts_per_s(scenario, level) * unit_s) for level in levels]
+    stages = stages_of(phase)
+    levels = [phase.rate_per_s or 0.0, *(stage.target for stage in stages)]
+    unit_s = unit_for(levels)
+    rates = [round(level * unit_s) for level in levels]
     return {
         "executor": "ramping-arrival-rate",
         "startRate": rates[0],
         "timeUnit": seconds(unit_s),
         "stages": [
             {"duration": seconds(stage.duration_s), "target": rate}
-            for stage, rate in zip(phase.stages, rates[1:], strict=True)
+            for stage, rate in zip(stages, rates[1:], strict=True)
         ],
         **_visitors(scenario, phase, max(levels)),
     }
 
 
 def _constant_rate(scenario: Scenario, phase: Phase, rate_per_s: float, duration_s: float) -> dict[str, Any]:
-    starts = starts_per_s(scenario, rate_per_s)
-    unit_s = unit_for([starts])
+    unit_s = unit_for([rate_per_s])
     return {
         "executor": "constant-arrival-rate",
-        "rate": max(1, round(starts * unit_s)),
+        "rate": max(1, round(rate_per_s * unit_s)),
         "timeUnit": seconds(unit_s),
         "duration": seconds(duration_s),
         **_visitors(scenario, phase, rate_per_s),
@@ -144,7 +141,7 @@ def _visitors(scenario: Scenario, phase: Phase, rate_per_s: float) -> dict[str, 
     thinking_s = sum(
         journey.weight * sum(_mean_s(step.think) for step in journey.steps) for journey in scenario.journeys
     )
-    more = math.ceil(starts_per_s(scenario, rate_per_s) * thinking_s / total) if total else 0
+    more = math.ceil(rate_per_s * thinking_s / total) if total else 0
     return {"preAllocatedVUs": phase.max_connections + more, "maxVUs": phase.max_connections + more}
 
 
@@ -172,5 +169,5 @@ def _closed(phase: Phase) -> dict[str, Any]:
 
 
 def _stages(phase: Phase) -> Iterator[dict[str, Any]]:
-    for stage in phase.stages:
+    for stage in stages_of(phase):
         yield {"duration": seconds(stage.duration_s), "target": round(stage.target)}

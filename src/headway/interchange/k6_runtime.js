@@ -25,7 +25,7 @@ const TOTAL = STARTS.reduce((sum, start) => sum + start.weight, 0);
 export default function () {
   let at = Math.random() * TOTAL;
   const start = STARTS.find((each) => (at -= each.weight) < 0) || STARTS[STARTS.length - 1];
-  const kept = {};
+  const kept = {}; // a visitor's values: drawn once, extracted ones laid over them
   for (const step of start.steps) {
     if (!ask(step.route, kept)) return; // a failed step ends the journey
     if (step.think) sleep(pause(step.think));
@@ -33,12 +33,9 @@ export default function () {
 }
 
 function ask(route, kept) {
-  const drawn = {};
   const value = (name) => {
-    if (name in kept) return kept[name];
-    if (!(name in DRAWS)) return undefined;
-    if (!(name in drawn)) drawn[name] = String(DRAWS[name]());
-    return drawn[name];
+    if (!(name in kept) && name in DRAWS) kept[name] = String(DRAWS[name]());
+    return kept[name];
   };
   const headers = {};
   for (const [name, text] of route.headers) headers[name] = filled(text, value, inHeader);
@@ -52,7 +49,7 @@ function ask(route, kept) {
   const status = answer.status;
   let well = route.expect.length ? route.expect.includes(status) : status >= 200 && status < 400;
   for (const one of route.checks) {
-    if (well) well = check(answer, { [one.name]: () => holds(answer, one) }, tags);
+    if (well) well = check(answer, { [one.name]: () => holds(answer, one, value) }, tags);
   }
   for (const one of route.extract) {
     const found = well ? taken(answer, one) : undefined;
@@ -86,26 +83,36 @@ function header(answer, name) {
 }
 
 function taken(answer, one) {
+  const found = looked(answer, one);
+  return found === null || typeof found === 'object' ? undefined : found; // null, objects and arrays are no values
+}
+
+function looked(answer, one) {
   if (one.source === 'header') return header(answer, one.expression);
-  if (one.source === 'cookie') return answer.cookies[one.expression] && answer.cookies[one.expression][0].value;
+  if (one.source === 'cookie') {
+    const found = answer.cookies[one.expression];
+    return found && found.length ? found[found.length - 1].value : undefined;
+  }
   if (one.source === 'regex') {
     const found = new RegExp(one.expression, one.flags).exec(answer.body || '');
-    return found ? (found.length > 1 ? found[1] : found[0]) : undefined;
+    return found ? found[found.length > 1 ? 1 : 0] : undefined;
   }
   let at;
   try { at = JSON.parse(answer.body); } catch (error) { return undefined; }
   for (const key of one.keys) {
-    if (at === null || typeof at !== 'object') return undefined;
-    at = Array.isArray(at) && key < 0 ? at[at.length + key] : at[key];
+    if (at === null || typeof at !== 'object' || Array.isArray(at) !== (typeof key === 'number')) return undefined;
+    at = key < 0 ? at[at.length + key] : at[key];
   }
-  return at !== null && typeof at === 'object' ? JSON.stringify(at) : at;
+  return at;
 }
 
-function holds(answer, one) {
-  if (one.source === 'text') return (answer.body || '').includes(one.expression);
-  if (one.source === 'max_bytes') return (answer.body || '').length <= Number(one.expression);
-  const found = taken(answer, one);
-  return found !== undefined && (one.equals === null ? true : String(found) === one.equals);
+function holds(answer, one, value) {
+  const body = answer.body || '';
+  if (one.source === 'text') return body.includes(one.expression);
+  if (one.source === 'max_bytes') return unescape(encodeURIComponent(body)).length <= Number(one.expression);
+  const found = looked(answer, one);
+  if (found === undefined || one.equals === null) return found !== undefined;
+  return (typeof found === 'object' && found !== null ? undefined : String(found)) === filled(one.equals, value, String);
 }
 
 function uniform(low, high) { return () => low + Math.floor(Math.random() * (high - low + 1)); }

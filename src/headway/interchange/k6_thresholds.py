@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from headway.gate.plan import phase_of
 from headway.gate.routes import index_of
-from headway.interchange.k6_load import slug
+from headway.interchange.k6_load import slug, stages_of
 from headway.model import LoadModel, Side, Subject
 from headway.promises.spoken import clause_text
 from headway.thresholds import DELIVERED_MIN_RATIO, THROUGHPUT_MAX_ERROR_RATIO
@@ -40,7 +40,7 @@ def thresholds(
         for index in asked:
             # k6 passes any threshold on a metric that has no value: an empty run must not pass.
             found[selector("http_reqs", phase.name, scenario, index)].append("count>0")
-        planned = _planned(phase, scenario)
+        planned = _planned(phase)
         if planned is not None:
             most = math.floor((1 - DELIVERED_MIN_RATIO) * planned)
             found[selector("dropped_iterations", phase.name)].append(f"count<={most}")
@@ -65,17 +65,17 @@ def selector(metric: str, phase: str, scenario: Scenario | None = None, route: i
     return f"{metric}{{{tags}}}"
 
 
-def _planned(phase: Phase, scenario: Scenario) -> float | None:
+def _planned(phase: Phase) -> float | None:
     """Iterations that an open phase is to start."""
     if phase.model is LoadModel.CLOSED:
         return None
     if not phase.stages:
-        return (phase.rate_per_s or 0.0) / scenario.requests_per_start * phase.whole_seconds
+        return (phase.rate_per_s or 0.0) * phase.whole_seconds
     level, total = phase.rate_per_s or 0.0, 0.0
-    for stage in phase.stages:
+    for stage in stages_of(phase):
         total += (level + stage.target) / 2 * stage.duration_s
         level = stage.target
-    return total / scenario.requests_per_start
+    return total
 
 
 def _add(found: dict[str, list[str]], clause: Clause, scenario: Scenario, phases: Mapping[str, Phase]) -> str | None:
