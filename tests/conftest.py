@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # A shell that starts us in the background has Ctrl-C ignored in us and in every program we start; tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Three seconds for each of the many first runs are not theirs to spend; calibration has tests of its own.
+os.environ.setdefault("HEADWAY_CALIBRATION", "0")
 
 
 class StartNginx(Protocol):

@@ -70,7 +70,11 @@ invalidates only a run whose generator was late, out of CPU or short of what was
 
 CALIBRATION_MIN_CPU_RATIO = 0.85
 """Share of its core a worker must have had while it was calibrated. Below it something else was running, or the null
-server was the limit: the figure is what was seen, and is not kept for later runs."""
+server was the limit: the figure is what was seen, less than the machine can do."""
+
+DISTURBED_MAX_AGE_S = 3_600
+"""Such a figure is used for an hour and never replaces a good one: a machine that is always busy is not measured anew
+for every run, and one that was busy once is."""
 
 CALIBRATION_MAX_AGE_S = 30 * 86_400
 """A calibration older than 30 days is measured again: microcode and neighbours change without a new version."""

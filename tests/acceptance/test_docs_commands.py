@@ -9,14 +9,22 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from dask_cluster import DaskCluster
 from headway.lab import Lab, shop_folder
 from keyboard import HEADWAY, shown_commands
 
 VERDICTS = {0, 3, 4, 5}
+IMPORTED = {  # results of other tools that a page names, and the genuine files that stand for them
+    "points.json": "k6.points.json",
+    "results.bin": "vegeta.bin",
+    "shop_stats.csv": "shop_stats.csv",
+    "latencies.hlog": "java.hlog",
+}
 STAND_INS = {  # what a page names as the reader's own, and what this test has
     "--against": "app_url",
     "--database-url": "database_url",
@@ -35,6 +43,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         text = re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
     scenario.write_text(text)
     shutil.copy(scenario, root / "scenario.toml")
+    for name, genuine in IMPORTED.items():
+        shutil.copy(Path(__file__).parents[1] / "made/interchange" / genuine, root / name)
     lab = Lab(root / ".headway/lab")
     try:
         lab.up(stage=3, scale=0.02)
@@ -57,12 +67,18 @@ def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
             words[words.index(option) + 1] = getattr(status, name)
     if "--duration" in words:
         words[words.index("--duration") + 1] = "2"
-    environment = {**os.environ, "NO_COLOR": "1"}
+    environment = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(root / "cache")}
     if "--against" in words:  # the scenario's parameters are read from a database
         environment["HEADWAY_DATABASE_URL"] = str(status.database_url)
-    return subprocess.run(
-        [*HEADWAY, *words], cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    with ExitStack() as until_done:
+        if "--on" in words:
+            cluster = DaskCluster(root)
+            until_done.callback(cluster.close)
+            cluster.add(2)
+            words[words.index("--on") + 1] = cluster.address
+        return subprocess.run(
+            [*HEADWAY, *words], cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
 
 
 @pytest.mark.timeout(300)

@@ -55,23 +55,28 @@ def test_more_workers_than_were_measured_promise_no_more() -> None:
     assert [calibrated().per_s(workers) for workers in (1, 2, 4)] == [30_000, 50_000, 50_000]
 
 
-def test_a_disturbed_calibration_serves_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was measured while something else ran is said, and not kept; without leave nothing is measured."""
+def test_a_disturbed_calibration_serves_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was measured while something else ran is said, not kept for long, and replaces nothing better; without leave
+    nothing is measured."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(calibration, "measure", lambda **_named: calibrated(cpu_ratio=0.5))
+    disturbed = calibrated(cpu_ratio=0.5, measured_at_s=time.time() - 60)
+    monkeypatch.setattr(calibration, "measure", lambda **_named: disturbed)
     assert calibration.for_run(measure_now=False) is None
-    found = calibration.for_run(measure_now=True)
-    assert found is not None
-    assert found.disturbed
+    assert calibration.for_run(measure_now=True) == calibration.known() == disturbed
+    assert "disturbed       a worker had only 50% of its core" in calibration.as_text(disturbed)
+    assert json.loads(calibration.as_json(disturbed))["disturbed"] is True
+    calibration.keep(replace(disturbed, measured_at_s=time.time() - 3_700))
     assert calibration.known() is None
-    assert "disturbed       a worker had only 50% of its core" in calibration.as_text(found)
-    assert json.loads(calibration.as_json(found))["disturbed"] is True
+    assert calibration.keep(calibrated())
+    assert not calibration.keep(disturbed)
+    assert calibration.known() != disturbed
 
 
 @pytest.mark.parametrize(
     ("health", "words"),
     [
         ({}, "not calibrated on this machine"),
+        ({"start_skew_ns": 0}, "a cluster's machines can reach is not measured"),
         ({"calibrated_per_s": 5e4, "calibrated_at_s": 1000 - 2 * 86_400}, "reaches 50,000 req/s on this machine, "
          "measured 2 days before"),
         ({"calibrated_per_s": 120}, "100 req/s were asked of a generator calibrated at 120: above 80%"),

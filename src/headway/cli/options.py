@@ -40,6 +40,7 @@ CalibrateOption = Annotated[
     bool,
     typer.Option(
         "--calibration/--no-calibration",
+        envvar="HEADWAY_CALIBRATION",
         help="Measure first what this machine's generator can reach, where that isn't known: 3 s at most, once.",
     ),
 ]

@@ -34,7 +34,10 @@ def notes(evidence: Evidence) -> Iterator[str]:
 def _calibration(evidence: Evidence) -> Iterator[str]:
     own = [hits for hits in evidence.phases if hits.health.lateness_p99_ns is not None]  # not another tool's
     if own and all(hits.health.calibrated_per_s is None for hits in own):
-        yield "the generator is not calibrated on this machine: 'headway calibrate' measures what it can reach"
+        if any(hits.health.start_skew_ns is not None for hits in own):
+            yield "the generators are not calibrated: what a cluster's machines can reach is not measured"
+        else:
+            yield "the generator is not calibrated on this machine: 'headway calibrate' measures what it can reach"
         return
     hits = next((each for each in evidence.phases if each.health.calibrated_at_s is not None), None)
     if hits is not None and hits.health.calibrated_at_s is not None:

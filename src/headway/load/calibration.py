@@ -28,7 +28,12 @@ from headway.load import histogram, hits, null_server
 from headway.load.crew import Stop
 from headway.load.resources import cpu_model
 from headway.model import LoadModel, Phase
-from headway.thresholds import CALIBRATION_MAX_AGE_S, CALIBRATION_MIN_CPU_RATIO, LATENESS_P99_MAX_NS
+from headway.thresholds import (
+    CALIBRATION_MAX_AGE_S,
+    CALIBRATION_MIN_CPU_RATIO,
+    DISTURBED_MAX_AGE_S,
+    LATENESS_P99_MAX_NS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,12 +105,19 @@ def known(file: Path | None = None) -> Calibration | None:
         calibration = Calibration(**found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return calibration if 0 <= time.time() - calibration.measured_at_s <= CALIBRATION_MAX_AGE_S else None
+    most_s = DISTURBED_MAX_AGE_S if calibration.disturbed else CALIBRATION_MAX_AGE_S
+    return calibration if 0 <= time.time() - calibration.measured_at_s <= most_s else None
 
 
 def keep(calibration: Calibration, file: Path | None = None) -> bool:
-    """Write it down for later runs; False where the folder can't be written, which costs the next run its start."""
+    """
+    Write it down for later runs; False where the folder can't be written, which costs the next run its start, or when
+    it was disturbed and a better one is there.
+    """
     file = file or cache_file()
+    better = known(file) if calibration.disturbed else None
+    if better is not None and not better.disturbed:
+        return False
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -125,7 +137,7 @@ def for_run(*, measure_now: bool) -> Calibration | None:
     """
     What a run can say of its generator: what is known, else measured quickly when that is wanted.
 
-    A measurement that something else disturbed serves this run, and is not kept.
+    A measurement that something else disturbed serves for an hour.
     """
     found = known()
     if found is not None or not measure_now:
@@ -135,7 +147,7 @@ def for_run(*, measure_now: bool) -> Calibration | None:
         " --no-calibration leaves it out)", file=sys.stderr,
     )  # fmt: skip
     found = measure(most_s=AT_START_MAX_S, floor=False)
-    if found is not None and not found.disturbed:
+    if found is not None:
         keep(found)
     return found
 
@@ -155,7 +167,7 @@ def shown() -> Calibration:
 
 def renewed() -> Calibration:
     """
-    Measure all of it, and keep it unless something else disturbed it.
+    Measure all of it, and keep it; for an hour if something else disturbed it, where nothing better is known.
 
     Raises:
         EmptyPhase: it took too long.
@@ -165,8 +177,7 @@ def renewed() -> Calibration:
         raise EmptyPhase(
             f"the calibration came to no end in {FULL_MAX_S:g} s", next_act="end what else keeps this machine busy"
         )
-    if not found.disturbed:
-        keep(found)
+    keep(found)
     return found
 
 
@@ -192,7 +203,7 @@ def as_text(found: Calibration) -> str:
         )
     kept = f"kept in {cache_file()}"
     if found.disturbed:
-        kept = "not kept"
+        kept = "used for an hour where nothing better is known"
         lines.append(f"disturbed       a worker had only {found.cpu_ratio:.0%} of its core: it can reach more")
     return "\n".join([*lines, f"measured        {when}, {kept}"])
 
