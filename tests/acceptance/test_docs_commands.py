@@ -25,6 +25,12 @@ IMPORTED = {  # results of other tools that a page names, and the genuine files 
     "shop_stats.csv": "shop_stats.csv",
     "latencies.hlog": "java.hlog",
 }
+IMPORTED = {  # results of other tools that a page names, and the genuine files that stand for them
+    "points.json": "k6.points.json",
+    "results.bin": "vegeta.bin",
+    "shop_stats.csv": "shop_stats.csv",
+    "latencies.hlog": "java.hlog",
+}
 STAND_INS = {  # what a page names as the reader's own, and what this test has
     "--against": "app_url",
     "--database-url": "database_url",
@@ -43,6 +49,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         text = re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
     scenario.write_text(text)
     shutil.copy(scenario, root / "scenario.toml")
+    for name, genuine in IMPORTED.items():
+        shutil.copy(Path(__file__).parents[1] / "made/interchange" / genuine, root / name)
     for name, genuine in IMPORTED.items():
         shutil.copy(Path(__file__).parents[1] / "made/interchange" / genuine, root / name)
     lab = Lab(root / ".headway/lab")

@@ -103,9 +103,9 @@ def promise(*clauses: Clause) -> Promise:
     return Promise(id="0001", title="t", folder=None, criteria=criteria)
 
 
-def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path) -> None:
-    """Mix, values, headers, bodies and journeys arrive as the scenario says, and its promise holds."""
-    (tmp_path / "mails.csv").write_text('mail\na+1@x.org\n"b,2@x.org"\n')
+def shop_scenario(folder: Path) -> Scenario:
+    """Every kind of parameter, a route that expects 404, a body, and a journey with a token and a cookie."""
+    (folder / "mails.csv").write_text('mail\na+1@x.org\n"b,2@x.org"\n')
     routes = (
         Route(name="GET /users/{id}", method="GET", path="/users/{user_id}", weight=6),
         Route(name="GET /find, by mail", method="GET", path="/find?m={mail}", weight=2, expect_status=(200, 404)),
@@ -126,17 +126,22 @@ def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path) -> None:
             checks=(Check(source="regex", expression=r"(?i)CART of (?P<n>\d)", equals="3"),),
         ),
     )  # fmt: skip
-    scenario = Scenario(
+    return Scenario(
         name="shop", file=None, routes=routes, default_phase=PHASE,
         parameters=(
             Parameter(name="user_id", distribution="zipf", low=1, high=1000, exponent=1.1),
-            Parameter(name="mail", distribution="csv", csv_file=tmp_path / "mails.csv", csv_column="mail"),
+            Parameter(name="mail", distribution="csv", csv_file=folder / "mails.csv", csv_column="mail"),
             Parameter(name="word", distribution="values", values=('q"\\', "z")),
         ),
         journeys=(
             Journey(name="buy", weight=2, steps=(Step(route=4, think=Think(low_s=0.01, high_s=0.02)), Step(route=5))),
         ),
     )  # fmt: skip
+
+
+def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path) -> None:
+    """Mix, values, headers, bodies and journeys arrive as the scenario says, and its promise holds."""
+    scenario = shop_scenario(tmp_path)
     script = k6_script.write(scenario, promise=promise(latency(0.95, 500)), data_file="s.data.json")
     with target(shop) as server:
         code, metrics, said = run(script, tmp_path, server.url)
@@ -161,7 +166,7 @@ def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path) -> None:
         assert held["count"] > 0
         assert held["thresholds"] == {"count>0": False}  # k6 exports whether it was crossed
     bodies = script.text.split("const ROUTES = ")[1].split(";\n\nconst JOURNEYS")[0]
-    assert json.loads(bodies)[3]["body"] == routes[3].body
+    assert json.loads(bodies)[3]["body"] == scenario.routes[3].body
 
     foreign = k6_results.read(tmp_path / "points.json")
     assert sum(foreign.requests.kind) == -len(asked) if foreign.requests else False  # every request came over as good
