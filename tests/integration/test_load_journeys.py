@@ -26,6 +26,7 @@ from headway.model import (
     PhaseHits,
     Route,
     Scenario,
+    Stage,
     Step,
     Think,
     Wire,
@@ -400,3 +401,24 @@ def test_an_error_nobody_foresaw_reaches_the_user_in_words(tmp_path: Path) -> No
     assert not found.finished
     assert found.health.workers_lost == 1
     assert "high <= 0" in found.error_samples[0]
+
+
+def test_users_come_and_go_by_stages(tmp_path: Path) -> None:
+    """Two users, then ten, then three: the rate follows, nobody is torn away from an answer, and none is left over."""
+    stages = (Stage(duration_s=1, target=2), Stage(duration_s=0, target=10), Stage(duration_s=1, target=10),
+              Stage(duration_s=0, target=3), Stage(duration_s=1, target=3))  # fmt: skip
+    phase = replace(CLOSED, users=2, duration_s=3, stages=stages)
+    with target(says(OK, wait_s=0.05)) as service:
+        found = driven(tmp_path, service.url, phase, scenario(replace(step("/"), weight=1)), workers=2)
+    assert not kinds(found)
+    assert found.good.tolist() == pytest.approx([40, 200, 60], rel=0.25)
+    assert found.health.connections_peak == 10
+
+
+def test_a_user_that_thinks_leaves_at_once(tmp_path: Path) -> None:
+    """Whoever is told to leave while it thinks sends nothing more; the others go on as they were."""
+    stages = (Stage(duration_s=0.9, target=6), Stage(duration_s=0, target=1))
+    made = scenario(step("/"), journeys=(journey(Think(low_s=0.4, high_s=0.4)),))
+    with target(says(OK)) as service:
+        found = driven(tmp_path, service.url, replace(CLOSED, users=6, duration_s=2, stages=stages), made)
+    assert found.planned.sum() == found.good.sum() == 3 * 6 + 2  # at 0, 0.4 and 0.8 s; then one of them at 1.2 and 1.6

@@ -245,10 +245,14 @@ class Engine(ABC):
             visit = self._courses[start - len(shots)].begin(intended_ns)
             self._send_visit(connection, visit, now_ns)
             return visit
-        shot = shots[start]
-        connection.head_only = shot.head_only
+        self._send_shot(connection, start, shots[start].render(), intended_ns, now_ns)
+        return None
+
+    def _send_shot(self, connection: Connection, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
+        """Send a single request that nobody looks into."""
+        connection.head_only = self._shots[route].head_only
         connection.visit = None
-        connection.send(start, shot.render(), intended_ns, now_ns)
+        connection.send(route, request, intended_ns, now_ns)
         if intended_ns >= self.measure_from_ns:
             recorder = self._recorder
             recorder.sent += 1
@@ -256,7 +260,6 @@ class Engine(ABC):
             recorder.lates.append(now_ns - (intended_ns if intended_ns > free_ns else free_ns))
         else:
             self.warmed[1] += 1
-        return None
 
     def _send_visit(self, connection: Connection, visit: Visit, now_ns: int) -> None:
         """Send a visit's request; one that follows a redirect keeps the clock of the first, and isn't counted again."""

@@ -18,6 +18,8 @@ from headway.load.pacer import NEVER
 from headway.model import FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headway.load.connection import Connection
     from headway.load.dial import Dialer, DialFailed
     from headway.load.pacer import Pacer
@@ -38,12 +40,14 @@ class OpenEngine(Engine):
         front, back: two pacers of one seed; the front one tells what is due, the back one what is sent.
         began_ns: the instant that the pacers' times count from.
         most: open connections at most.
+        recorded: n -> route and bytes of the n-th start, where a recording is replayed; None: starts are drawn.
         others: as `Engine`.
     """
 
     def __init__(
         self, *, front: Pacer, back: Pacer, began_ns: int, most: int, dialer: Dialer, poller: Poller,
         starts: Starts, recorder: Recorder, timeout_ns: int, wire: Wire | None = None, origin: str = "",
+        recorded: Callable[[int], tuple[int, bytes]] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             dialer=dialer, poller=poller, starts=starts, recorder=recorder, timeout_ns=timeout_ns, wire=wire,
@@ -53,6 +57,7 @@ class OpenEngine(Engine):
         self._back = back
         self._began_ns = began_ns
         self._most = most
+        self._recorded = recorded
         self._idle: list[Connection] = []
         self._starts_due = 0  # between the two pacers
         self._ended = False
@@ -169,7 +174,11 @@ class OpenEngine(Engine):
         back = self._back
         intended_ns = self._began_ns + back.due_ns
         self._starts_due -= 1
-        self._send_start(connection, intended_ns, monotonic_ns())
+        if self._recorded is None:
+            self._send_start(connection, intended_ns, monotonic_ns())
+        else:
+            route, request = self._recorded(back.passed)
+            self._send_shot(connection, route, request, intended_ns, monotonic_ns())
         back.advance()
 
     def _oldest_step(self) -> Visit | None:
@@ -190,7 +199,10 @@ class OpenEngine(Engine):
             return
         intended_ns = self._began_ns + self._back.due_ns
         self._starts_due -= 1
-        self._fail_start(intended_ns, kind, message)
+        if self._recorded is None:
+            self._fail_start(intended_ns, kind, message)
+        elif intended_ns >= self.measure_from_ns:
+            self._recorder.failed(self._recorded(self._back.passed)[0], kind, message)
         self._back.advance()
 
     def _undialled(self, failed: DialFailed) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from headway.load import resources, starts
+from headway.load import resources, shape, starts
 from headway.load.closed import ClosedEngine
 from headway.load.dial import Dialer
 from headway.load.open import OpenEngine
@@ -139,7 +139,7 @@ class Work:
         else:
             together = None if phase.iterations_each else phase.iterations
             engine = ClosedEngine(
-                users=share(phase.users or 0, mine.worker, mine.workers), began_ns=began_ns,
+                users=share(shape.users_at(phase, -phase.warmup_s), mine.worker, mine.workers), began_ns=began_ns,
                 together=None if together is None else share(together, mine.worker, mine.workers),
                 each=phase.iterations if phase.iterations_each else None, **shared,
             )  # fmt: skip
@@ -219,12 +219,8 @@ class Work:
         if not isinstance(engine, ClosedEngine) or (not phase.stages and phase.control_file is None):
             return
         while not self._drain.is_set():
-            if phase.control_file is not None:
-                wanted = self._controlled(phase.control_file)
-            else:
-                from headway.load import shape
-
-                wanted = shape.users_at(phase, (monotonic_ns() - engine.measure_from_ns) / 1e9)
+            t_s = (monotonic_ns() - engine.measure_from_ns) / 1e9
+            wanted = shape.users_at(phase, t_s) if phase.control_file is None else self._controlled(phase.control_file)
             if wanted is not None and engine.sending:
                 engine.set_users(share(wanted, mine.worker, mine.workers))
             await asyncio.sleep(RAMP_S if phase.control_file is None else 1.0)
