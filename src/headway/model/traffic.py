@@ -25,25 +25,46 @@ class Arrivals(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hot:
+    """A hot set: `requests_ratio` of the draws fall on the first `keys_ratio` of the keys, evenly in either part."""
+
+    keys_ratio: float
+    requests_ratio: float
+
+
+class Order(StrEnum):
+    """Random: each draw for itself. Sequential: one after another, then from the start. Once: none a second time."""
+
+    RANDOM = "random"
+    SEQUENTIAL = "sequential"
+    ONCE = "once"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parameter:
     """
-    Where the values of a `{name}` come from. Exactly one of the five sources is set.
+    Where the values of a `{name}` come from.
 
-    uniform/zipf draw whole numbers in [low, high]; zipf has exponent `exponent`, normalised over the real range, rank 1
-    = low. `values` is a fixed list; `csv` a file and column; `query` one SQL column, read once before the run, at most
-    `limit` rows. `values`, csv and query are drawn uniformly, or zipf by position when `exponent` is set.
+    uniform, zipf, hot, sequential and once draw whole numbers in [low, high]; zipf has exponent `exponent`, normalised
+    over the real range, rank 1 = low. `values` is a fixed list; `csv` and `json_lines` a file and column; `query` one
+    SQL column, read once before the run, at most `limit` rows. These are drawn uniformly, zipf by position when
+    `exponent` is set, by `hot`, or in `order`. Parameters of one `feed` are columns of its rows and drawn together;
+    theirs are named "feed.column". `given` is a value from outside, `values` its only one: it is never written down.
     """
 
     name: str
-    distribution: str  # "uniform" | "zipf" | "values" | "csv" | "query"
+    distribution: str
     low: int | None = None
     high: int | None = None
     exponent: float | None = None
     values: tuple[str, ...] = ()
-    csv_file: Path | None = None
-    csv_column: str | None = None
+    csv_file: Path | None = None  # of json_lines too
+    csv_column: str | None = None  # of json_lines, and of a feed's query, too
     query: str | None = None
     limit: int = 100_000
+    hot: Hot | None = None
+    order: Order = Order.RANDOM
+    feed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
