@@ -10,7 +10,6 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from headway.errors import BadInput
 from headway.load.drafts import from_har, from_log, from_openapi, openapi_document, writing
@@ -31,13 +30,16 @@ class Done:
     draft: Draft
     written: Written
     against: str
+    root: Path
 
     @property
     def next_command(self) -> str:
         """What to type now."""
         if self.written.increment is None:
-            return f"headway run {shlex.quote(str(self.written.scenario))} --against {shlex.quote(self.against)}"
-        return f"headway validate {self.written.increment.name[:4]} --performance --against {shlex.quote(self.against)}"
+            return f"headway run {shlex.quote(_shown(self.written.scenario))} --against {shlex.quote(self.against)}"
+        number = self.written.increment.name[:4]
+        where = "" if self.root.resolve() == Path.cwd() else f" --root {shlex.quote(str(self.root))}"
+        return f"headway validate {number} --performance --against {shlex.quote(self.against)}{where}"
 
     def as_text(self) -> str:
         """For people: what was found, what to know, where it is, what to type."""
@@ -50,10 +52,12 @@ class Done:
             lines += textwrap.wrap(note, 100, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False)
         if self.written.increment is not None:
             count = len(self.draft.proposals)
-            lines.append(f"wrote {self.written.increment / 'spec.md'}: {count} criteria, all proposals to agree on")
-        lines.append(f"wrote {self.written.scenario}")
+            lines.append(
+                f"wrote {_shown(self.written.increment / 'spec.md')}: {count} criteria, all proposals to agree on"
+            )
+        lines.append(f"wrote {_shown(self.written.scenario)}")
         rest = [each for each in self.written.files if each.suffix in {".csv", ".jsonl"}]
-        lines += [f"wrote {each}" for each in rest[:4]]
+        lines += [f"wrote {_shown(each)}" for each in rest[:4]]
         lines += [f"wrote {len(rest) - 4} more files of keys"] if len(rest) > 4 else []
         return "\n".join([*lines, f"next: {self.next_command}"])
 
@@ -113,7 +117,16 @@ def write(
     _refuse(openapi, har, access_logs, name=name, writes=writes, host=host, speed=speed)
     with Spool() as spool:
         draft = _draft(
-            openapi, har, access_logs, spool, name, writes=writes, host=host, speed=speed, stretch_s=stretch_s
+            openapi,
+            har,
+            access_logs,
+            spool,
+            name,
+            writes=writes,
+            host=host,
+            speed=speed,
+            stretch_s=stretch_s,
+            prefix="" if scenario_file is None else f"{scenario_file.stem}-",
         )
         aim = against or draft.target_url or SOMEWHERE
         if scenario_file is not None:
@@ -121,7 +134,7 @@ def write(
         else:
             service = _slug(draft.scenario.name)
             written = writing.into_increment(draft, root, service=service, against=aim, force=force)
-    return Done(draft=draft, written=written, against=aim)
+    return Done(draft=draft, written=written, against=aim, root=root)
 
 
 def _refuse(
@@ -161,6 +174,7 @@ def _draft(
     host: str | None,
     speed: float | None,
     stretch_s: float,
+    prefix: str,
 ) -> Draft:
     if har is not None:
         return from_har.draft(har, name=name, host=host, writes=writes)
@@ -168,7 +182,8 @@ def _draft(
     if access_logs:
         return from_log.draft(
             access_logs, spool, name=name or (document.title if document is not None else "service"),
-            api_paths=None if document is None else document.paths, speed=speed, stretch_s=stretch_s, said=_say,
+            api_paths=None if document is None else document.paths, speed=speed, stretch_s=stretch_s,
+            prefix=prefix, said=_say,
         )  # fmt: skip
     if document is None:
         raise BadInput("there is nothing to begin from", next_act="name a source")
@@ -180,11 +195,11 @@ def _say(lines: int) -> None:
         print(f"\rheadway: read {lines:,} lines", end="", file=sys.stderr, flush=True)
 
 
+def _shown(file: Path) -> str:
+    """The path from here where it is below."""
+    whole = file.resolve()
+    return str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else file)
+
+
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:50].strip("-") or ("" if not text else "service")
-
-
-def target_of(url: str) -> str | None:
-    """Scheme, host and port of a URL; None for a file's name."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} and parts.netloc else None

@@ -39,6 +39,7 @@ def draft(
     api_paths: tuple[str, ...] | None,
     speed: float | None,
     stretch_s: float,
+    prefix: str,
     said: Callable[[int], None],
 ) -> Draft:
     """
@@ -51,6 +52,7 @@ def draft(
         api_paths: templates of the service's OpenAPI document; None: paths are grouped by their looks.
         speed: the scenario's load is the replay, this many times as fast; None: Poisson arrivals at the log's rate.
         stretch_s: how much of the log the replay file holds: its busiest stretch of this length.
+        prefix: of the names of the files beside the scenario.
         said: called with the lines read, now and then.
 
     Raises:
@@ -70,21 +72,26 @@ def draft(
             next_act="write the scenario from the service's OpenAPI document: headway init --openapi URL",
             file=files[0],
         )
-    routes, parameters, feeds, remarks = _routes(kept)
+    routes, parameters, feeds, remarks = _routes(kept, f"{prefix}keys")
+    arrivals = f"{prefix}{ARRIVALS_FILE}"
     sent = pace(spool, frozenset(each.number for each in kept), stretch_s=stretch_s)
     everything = pace(spool, None, stretch_s=stretch_s)
     if sent is None or everything is None:  # each kept route has requests
         raise AssertionError("requests without arrivals")
     names = {each.number: route.name for each, route in zip(kept, routes, strict=True)}
-    remarks["load"] = _load_remarks(sent, everything, seen, stretch_s, speed)
+    remarks["load"] = _load_remarks(sent, everything, seen, stretch_s, speed, arrivals)
     return Draft(
         scenario=Scenario(
-            name=name, file=None, routes=routes, parameters=parameters, default_phase=_phase(sent, speed, stretch_s)
+            name=name,
+            file=None,
+            routes=routes,
+            parameters=parameters,
+            default_phase=_phase(sent, speed, stretch_s, arrivals),
         ),
         found=_found(files, seen, everything),
-        notes=_notes(seen, kept, api_paths is not None),
+        notes=_notes(seen, kept, f"{prefix}keys", by_api=api_paths is not None),
         remarks=remarks,
-        files={**feeds, ARRIVALS_FILE: replay_lines(spool, names, from_us=sent.busiest_from_us, stretch_s=stretch_s)},
+        files={**feeds, arrivals: replay_lines(spool, names, from_us=sent.busiest_from_us, stretch_s=stretch_s)},
         proposals=proposals(kept, routes, seen, sent),
         baselines=_baselines(kept, routes),
     )
@@ -105,7 +112,7 @@ def _refuse_empty(files: Sequence[Path], seen: Observed) -> None:
     )
 
 
-def _phase(sent: Pace, speed: float | None, stretch_s: float) -> Phase:
+def _phase(sent: Pace, speed: float | None, stretch_s: float, arrivals: str) -> Phase:
     rate = figures.rate(sent.busiest_minute_per_s)
     phase = Phase(
         name="scenario", model=LoadModel.OPEN, arrivals=Arrivals.POISSON, rate_per_s=rate, duration_s=DURATION_S,
@@ -116,14 +123,14 @@ def _phase(sent: Pace, speed: float | None, stretch_s: float) -> Phase:
     return replace(
         phase,
         arrivals=Arrivals.REPLAY,
-        replay=Replay(file=Path(ARRIVALS_FILE), speed=speed),
+        replay=Replay(file=Path(arrivals), speed=speed),
         warmup_s=0.0,
         duration_s=max(1.0, min(stretch_s, sent.seconds) / speed),
     )
 
 
 def _routes(
-    kept: Sequence[Seen],
+    kept: Sequence[Seen], folder: str
 ) -> tuple[tuple[Route, ...], tuple[Parameter, ...], dict[str, Iterator[str]], dict[str, tuple[str, ...]]]:
     routes, parameters, feeds, remarks = [], [], {}, {}
     names: set[str] = set()
@@ -139,7 +146,7 @@ def _routes(
         remarks[name] = words
         routes.append(Route(name=name, method=each.method, path=path, weight=float(each.count), expect_status=expect))
         if varying:
-            file = f"keys/{_slug(name)}.csv"
+            file = f"{folder}/{_slug(name)}.csv"
             feeds[file] = _csv([named[place] for place in varying], each, varying)
             for place in varying:
                 parameters.append(
@@ -222,7 +229,7 @@ def _feed_remarks(each: Seen, place: int, varying: list[int], name: str) -> tupl
 
 
 def _load_remarks(
-    sent: Pace, everything: Pace, seen: Observed, stretch_s: float, speed: float | None
+    sent: Pace, everything: Pace, seen: Observed, stretch_s: float, speed: float | None, arrivals: str
 ) -> tuple[str, ...]:
     words = [
         f"The log's busiest minute had {figures.rate_words(sent.busiest_minute_per_s)} of the requests below, its "
@@ -233,9 +240,9 @@ def _load_remarks(
         f"below on average, {sent.peak_per_s:,} in the busiest second."
     ]
     what = "the whole log" if sent.seconds <= stretch_s else f"the log's busiest {stretch_s / 60:g} minutes"
-    words.append(f"{ARRIVALS_FILE} has every arrival of {what}, with its own path.")
+    words.append(f"{arrivals} has every arrival of {what}, with its own path.")
     if speed is None:
-        words.append(f'To send exactly those: arrivals = "replay", replay = {{ file = "{ARRIVALS_FILE}", speed = 1 }}')
+        words.append(f'To send exactly those: arrivals = "replay", replay = {{ file = "{arrivals}", speed = 1 }}')
     if seen.whole_seconds:
         words.append(
             f"{several(seen.whole_seconds, 'line')} say the second only: their arrivals are spread evenly within it, "
@@ -249,7 +256,7 @@ def _found(files: Sequence[Path], seen: Observed, everything: Pace) -> str:
     return f"{named}, {several(seen.requests, 'request')} in {everything.seconds:,.0f} s"
 
 
-def _notes(seen: Observed, kept: Sequence[Seen], by_api: bool) -> tuple[str, ...]:
+def _notes(seen: Observed, kept: Sequence[Seen], keys: str, *, by_api: bool) -> tuple[str, ...]:
     notes = []
     if seen.unread:
         number, why, _ = seen.first_unread or (0, "", b"")
@@ -286,7 +293,7 @@ def _notes(seen: Observed, kept: Sequence[Seen], by_api: bool) -> tuple[str, ...
     if seen.odd_values:
         notes.append(f"{several(seen.odd_values, 'request')} have values that are not UTF-8 text: not among the keys.")
     if any(each.rows for each in kept):
-        notes.append("keys/ and the replay hold values from the log: look for personal data before you commit them.")
+        notes.append(f"{keys}/ and the replay hold values from the log: look for personal data before you commit them.")
     notes.append("A log has no request headers: add those the service needs (authorization, accept) to the routes.")
     return tuple(notes)
 

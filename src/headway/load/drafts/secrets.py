@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _SECRET = re.compile(
     r"(?:^|[_.-])(?:pass(?:word|wd)?|pwd|secret|token|jwt|auth|authorization|credentials?|session(?:_?id)?|sid|sig|signature"
@@ -11,6 +12,7 @@ _SECRET = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
     """Whether a query parameter, field, header or cookie of this name holds a secret, by its name."""
     return _SECRET.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)) is not None
