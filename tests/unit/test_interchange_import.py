@@ -161,7 +161,7 @@ def test_locust_s_seconds_judge_errors_and_rate_and_no_latency(tmp_path: Path) -
 
 
 def test_uncorrected_times_can_break_and_never_keep_silently(tmp_path: Path) -> None:
-    """Beyond the limit is broken, as the corrected time is no shorter; within it is open unless a person accepted it."""
+    """Beyond the limit is broken, as the corrected time is no shorter; within it is open unless someone accepted it."""
     foreign = long_run(tmp_path)
     texts = "API response time <100ms (P95)", "API response time <2ms (P95)", "GET /a P50 < 100 ms at 20 req/s"
     kept, broken, rated = judged(tmp_path, imported(tmp_path, foreign), *texts)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 MOST_BATCHES = 15
-"""More and shorter ones are not independent of each other where a queue is long: with 30 of 2 s, 89% of the intervals of
-an M/M/1 queue's P99 at 90% utilisation held the truth, with 15 92% (benchmarks/load/coverage.py)."""
+"""More and shorter ones are not independent of each other where a queue is long: with 30 of 2 s, 89% of the intervals
+of an M/M/1 queue's P99 at 90% utilisation held the truth, with 15 it was 92% (benchmarks/load/coverage.py)."""
 TAIL = (1 - CONFIDENCE_RATIO) / 2
 Z = float(special.ndtri(1 - TAIL))
 
