@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from headway.load import scenario
+from headway.load import phases, scenario
 from headway.model import FailureKind
 
 PAGE = (Path(__file__).parents[2] / "docs/load.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ def test_the_page_s_scenario_is_read(tmp_path: Path) -> None:
     (tmp_path / "shop.toml").write_text(text)
     read = scenario.read(tmp_path / "shop.toml")
     assert [each.weight for each in read.routes] == [6, 3, 1]
-    for key in (*scenario.LOAD_KEYS, *scenario.ROUTE_KEYS):
+    for key in (*phases.LOAD_KEYS, *scenario.ROUTE_KEYS):
         assert re.search(rf"\b{key} =", text), key
     for word in scenario.METHODS:
         assert word in text

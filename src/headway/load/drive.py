@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from headway.load import calibration, feed
+from headway.load import calibration, feed, replay, shape
 from headway.load.crew import Crew, Stop
 from headway.load.local import Here
 from headway.load.log import LoadLog
@@ -98,6 +98,7 @@ def drive(
     host, port, _ = split_url(target_url)
     header = f"{host if ':' not in host else f'[{host}]'}:{port}"
     values = {each.name: feed.values_of(each, database_url) for each in scenario.parameters}
+    names = [each.name for each in scenario.routes]
     with closing(_site(on)) as site:
         address = site.arrive(host, port, header, scenario)
         count = workers or site.size
@@ -107,12 +108,14 @@ def drive(
                 if stop.draining:
                     break
                 # A worker without a connection could not send its share.
-                crew_size = min(count, phase.users or phase.max_connections)
+                crew_size = min(count, shape.most(phase))
+                recording = None if phase.replay is None else replay.read(phase.replay, names)
                 shares = [
                     Assignment(
                         phase=phase, routes=scenario.routes, parameters=scenario.parameters, values=values,
                         address=address, host=header, worker=each, workers=crew_size,
                         journeys=scenario.journeys, wire=scenario.wire,
+                        recording=None if recording is None else recording.share(each, crew_size),
                     )
                     for each in range(crew_size)
                 ]  # fmt: skip

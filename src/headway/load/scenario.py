@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from headway.errors import BadInput
-from headway.load import feed, template
+from headway.load import feed, phases, template
 from headway.load.sheet import Sheet, opened
-from headway.model import Arrivals, LoadModel, Phase, Route, Scenario
+from headway.model import Route, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from headway.model import Parameter
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-DEFAULT_RATE_PER_S = 50.0
-DEFAULT_DURATION_S = 20.0
-DEFAULT_WARMUP_S = 5.0
-LOAD_KEYS = (
-    "model", "arrivals", "rate_per_s", "users", "duration_s", "warmup_s", "max_connections", "timeout_s", "seed",
-)  # fmt: skip
 ROUTE_KEYS = ("name", "method", "path", "weight", "headers", "body", "expect_status")
 
 
@@ -43,15 +35,14 @@ def read(path: Path) -> Scenario:
     routes = tuple(_route(sheet, number, table) for number, table in enumerate(tables.get("routes", []), start=1))
     _check(sheet, routes, parameters)
     name = tables.get("name", path.stem)
-    return Scenario(
-        name=name, file=path, routes=routes, parameters=parameters, default_phase=_phase(sheet, tables.get("load", {}))
-    )
+    load = phases.phase(sheet, tables.get("load", {}), [each.name for each in routes])
+    return Scenario(name=name, file=path, routes=routes, parameters=parameters, default_phase=load)
 
 
 def single(url: str, *, method: str = "GET") -> Scenario:
     """One request, the URL as it stands, at an ordinary 50/s: what is loaded when no scenario says otherwise."""
     path = target_path(url)
-    phase = _phase(Sheet(Path("(no scenario)"), ""), {})
+    phase = phases.phase(Sheet(Path("(no scenario)"), ""), {}, [])
     route = Route(name=f"{method} {path.partition('?')[0]}", method=method, path=path.replace("{", "%7B"))
     return Scenario(name="single", file=None, routes=(route,), parameters=(), default_phase=phase)
 
@@ -84,35 +75,6 @@ def split_url(url: str) -> tuple[str, int, str]:
 def target_path(url: str) -> str:
     """The path and query of a target."""
     return split_url(url)[2]
-
-
-def _phase(sheet: Sheet, table: Mapping[str, Any]) -> Phase:
-    sheet.known(table, LOAD_KEYS, "[load]")
-    model = LoadModel(sheet.choice(table, "model", [each.value for each in LoadModel], "open"))
-    arrivals = Arrivals(sheet.choice(table, "arrivals", [each.value for each in Arrivals], "poisson"))
-    opened = model is LoadModel.OPEN
-    for key, wanted in (("rate_per_s", opened), ("users", not opened), ("arrivals", opened)):
-        if key in table and not wanted:
-            raise sheet.refuse(
-                f"{key} means nothing in a {model.value} model",
-                next_act="an open model has rate_per_s and arrivals, a closed one has users",
-                near=key,
-            )
-    users = sheet.whole(table, "users", None)
-    if not opened and users is None:
-        raise sheet.refuse("a closed model needs users", next_act="say users = 50", near="model")
-    return Phase(
-        name="scenario",
-        model=model,
-        arrivals=arrivals,
-        rate_per_s=sheet.number(table, "rate_per_s", DEFAULT_RATE_PER_S) if opened else None,
-        users=users,
-        duration_s=sheet.number(table, "duration_s", DEFAULT_DURATION_S) or DEFAULT_DURATION_S,
-        warmup_s=sheet.number(table, "warmup_s", DEFAULT_WARMUP_S, above=-1e-9) or 0.0,
-        max_connections=sheet.whole(table, "max_connections", users or 256) or 256,
-        timeout_s=sheet.number(table, "timeout_s", 10.0) or 10.0,
-        seed=sheet.whole(table, "seed", 1) or 1,
-    )
 
 
 def _route(sheet: Sheet, nth: int, table: Any) -> Route:

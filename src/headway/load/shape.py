@@ -88,3 +88,8 @@ def peak(phase: Phase) -> float:
     """The highest level of the phase."""
     level = (phase.rate_per_s if phase.model is LoadModel.OPEN else phase.users) or 0.0
     return max([float(level), *(stage.target for stage in phase.stages)])
+
+
+def most(phase: Phase) -> int:
+    """The most requests that can be in flight at once: one a user, or one a connection."""
+    return phase.max_connections if phase.model is LoadModel.OPEN else max(1, round(peak(phase)))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headway.load.engine import Engine
+    from headway.load.replay import Recording
     from headway.load.starts import Starts
     from headway.model import Journey, Parameter, Phase, Route
 
@@ -56,6 +57,7 @@ class Assignment:
     journeys: tuple[Journey, ...] = ()
     wire: Wire = field(default_factory=Wire)
     scheme: str = "http"
+    recording: Recording | None = None  # its own share of what is replayed
 
 
 def main(pipe: Pipe, assignment: Assignment) -> None:
@@ -102,7 +104,7 @@ class Work:
         phase = self._mine.phase
         poller = Poller(loop)
         loop.add_reader(self._pipe.fileno(), self._heard)
-        made = starts.of(self._mine)
+        made = self._made()
         gc.collect()
         gc.freeze()
         self._pipe.send(("ready",))
@@ -120,6 +122,15 @@ class Work:
             raise self._broken
         self._pipe.send(("done",))
 
+    def _made(self) -> Starts:
+        """What this worker sends: its share of a recording, or what it draws."""
+        mine = self._mine
+        if mine.recording is None:
+            return starts.of(mine)
+        from headway.load import replay
+
+        return replay.starts(mine.recording, mine.routes, mine.host)
+
     def _engine(self, dialer: Dialer, poller: Poller, made: Starts, began_ns: int) -> OpenEngine | ClosedEngine:
         """The phase's own, with this worker's share of it."""
         mine, phase = self._mine, self._mine.phase
@@ -132,8 +143,12 @@ class Work:
         engine: OpenEngine | ClosedEngine
         if phase.model is LoadModel.OPEN:
             front, back = (
-                Pacer(phase, worker=mine.worker, workers=mine.workers, end_ns=to_ns - began_ns) for _ in range(2)
-            )
+                Pacer(
+                    phase, worker=mine.worker, workers=mine.workers, end_ns=to_ns - began_ns,
+                    recorded_ns=None if mine.recording is None else mine.recording.at_ns,
+                )
+                for _ in range(2)
+            )  # fmt: skip
             most = share(phase.max_connections, mine.worker, mine.workers)
             engine = OpenEngine(front=front, back=back, began_ns=began_ns, most=most, **shared)
         else:
