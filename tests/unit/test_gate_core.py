@@ -185,7 +185,7 @@ def test_no_request_keeps_nothing() -> None:
     ("changes", "words"),
     [
         ({"finished": False}, "cut short"),
-        ({"health": replace(HEALTHY, workers_lost=1)}, "died"),
+        ({"health": replace(HEALTHY, workers_lost=1)}, "were lost"),
         ({"health": replace(HEALTHY, cpu_ratio=0.97)}, "--workers"),
         ({"sent": np.full(20, 50)}, "the generator lost the rest"),
     ],

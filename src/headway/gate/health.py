@@ -95,7 +95,7 @@ def _lost(hits: PhaseHits) -> Iterator[str]:
     health = hits.health
     if health.workers_lost > health.workers_tolerated:
         why = f" ({'; '.join(health.losses[:3])})" if health.losses else ""
-        yield f"{health.workers_lost} of {health.workers} generator processes died{why}; run again"
+        yield f"{health.workers_lost} of {health.workers} generator processes were lost{why}; run again"
     elif hits.phase.name != ORDINARY and health.load_lost_ratio > 1 - DELIVERED_MIN_RATIO:
         yield (
             f"the promised rate was not offered: the {health.workers_lost} of {health.workers} workers that were lost"

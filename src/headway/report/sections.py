@@ -151,8 +151,8 @@ def checks(hits: PhaseHits) -> tuple[Check, ...]:
         Check(
             name="workers lost",
             value=f"{health.workers_lost} of {health.workers}",
-            limit="0",
-            within=health.workers_lost == 0,
+            limit=f"≤ {health.workers_tolerated}" if health.workers_tolerated else "0",
+            within=health.workers_lost <= health.workers_tolerated,
         ),
     )
 

@@ -118,7 +118,7 @@ class Remote:
             )
         except (OSError, TimeoutError) as exc:
             raise RunInvalid(
-                f"a worker of {self._cluster.address} answers no more: {exc or type(exc).__name__}",
+                f"a worker of {self._cluster.address} answers no more: {str(exc) or type(exc).__name__}",
                 next_act="look at its log, then run again",
             ) from exc
         self._places = [
@@ -258,7 +258,7 @@ class Remote:
             await asyncio.sleep(POLL_S / 2)
             return False
         why = f"{self._cluster.named(place.worker)} " + (
-            f"was silent for {silent_s:.0f} s ({exc or type(exc).__name__})" if known else "left the cluster"
+            f"was silent for {silent_s:.0f} s ({str(exc) or type(exc).__name__})" if known else "left the cluster"
         )
         self._heard.put((number, ("lost", why)))
         return True
