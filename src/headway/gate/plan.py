@@ -12,7 +12,7 @@ import resource
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headway.model import LoadModel, Phase, Promise, Scenario, Side, Subject
+from headway.model import Arrivals, LoadModel, Phase, Promise, Scenario, Side, Subject
 from headway.thresholds import THROUGHPUT_OVERSHOOT_RATIO
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ORDINARY = "scenario"
 RESERVED_FILES = 256
 """File descriptors left for everything that is not a connection."""
+LONGEST_STEADY_S = 60.0
 NO_LIMIT_S = 1.0
 """Latency assumed for Little's law when the increment promises none."""
 
@@ -53,7 +54,9 @@ def plan(promise: Promise, scenario: Scenario, *, duration_s: float | None = Non
             rates[name] = max(rates.get(name, 0.0), rate)
     rated = (
         replace(
-            ordinary, name=name, model=LoadModel.OPEN, users=None, rate_per_s=rate,
+            ordinary, name=name, model=LoadModel.OPEN, users=None, rate_per_s=rate / scenario.requests_per_start,
+            arrivals=_arrivals(ordinary), duration_s=_steady_s(ordinary), stages=(), replay=None, iterations=None,
+            iterations_each=False, control_file=None,
             max_connections=connections_for(rate, promise, ordinary.max_connections),
         )
         for name, rate in sorted(rates.items(), key=lambda each: each[1])
@@ -71,7 +74,8 @@ def phase_of(clause: Clause, scenario: Scenario) -> tuple[str, float | None]:
     """
     The phase a clause is judged in, and the rate to offer there; None: the scenario's own.
 
-    The rate of one route is reached by offering the whole mix at rate / the route's share of it.
+    The rate of one route is reached by offering the whole mix at rate / the route's share of it. Rates are of requests;
+    a phase's own rate counts starts, of which a journey is one.
     """
     if clause.subject is Subject.THROUGHPUT and clause.limit is not None:
         promised = clause.limit
@@ -93,13 +97,16 @@ def rate_name(rate_per_s: float) -> str:
 
 
 def share_of(route: str, scenario: Scenario) -> float | None:
-    """The route's share of the mix; None when the scenario has no such route."""
+    """The route's share of the requests when none fails; None when the scenario has no such route."""
     from headway.gate.routes import index_of
 
     index = index_of(route, tuple(each.name for each in scenario.routes))
     if index is None:
         return None
-    return scenario.routes[index].weight / sum(each.weight for each in scenario.routes)
+    own = scenario.routes[index].weight
+    own += sum(each.weight * sum(step.route == index for step in each.steps) for each in scenario.journeys)
+    starts = sum(each.weight for each in scenario.routes) + sum(each.weight for each in scenario.journeys)
+    return own / (starts * scenario.requests_per_start)
 
 
 def connections_for(rate_per_s: float, promise: Promise, at_least: int) -> int:
@@ -126,8 +133,29 @@ def needed_connections(rate_per_s: float, promise: Promise) -> int:
     return math.ceil(rate_per_s * max(limits, default=NO_LIMIT_S))
 
 
+def _arrivals(ordinary: Phase) -> Arrivals:
+    """A rate is offered as the scenario's own arrivals come, but for those that have no rate."""
+    return Arrivals.POISSON if ordinary.arrivals is Arrivals.REPLAY else ordinary.arrivals
+
+
+def _steady_s(ordinary: Phase) -> float:
+    """A scenario that runs until its iterations are done may take long: a rate needs no longer than the usual time."""
+    return min(ordinary.duration_s, LONGEST_STEADY_S) if ordinary.iterations else ordinary.duration_s
+
+
 def load_words(phase: Phase) -> str:
     """The load of a phase in words."""
-    if phase.model is LoadModel.CLOSED:
-        return f"{phase.users:,} users, closed"
-    return f"{phase.rate_per_s:,.10g} req/s, {phase.arrivals.value}"
+    if phase.replay is not None:
+        return f"{phase.replay.file.name} replayed at {phase.replay.speed:g}x"
+    closed = phase.model is LoadModel.CLOSED
+    levels = [float((phase.users if closed else phase.rate_per_s) or 0), *(each.target for each in phase.stages)]
+    unit = "users" if closed else "req/s"
+    said = (
+        f"{levels[0]:,.10g} {unit}" if len(set(levels)) == 1 else f"{min(levels):,.10g} to {max(levels):,.10g} {unit}"
+    )
+    if closed and phase.iterations:
+        said += f", {phase.iterations:,} iterations" + (" each" if phase.iterations_each else "")
+    if phase.control_file is not None:
+        said += f" by {phase.control_file.name}"
+    bursts = f" of {phase.burst_size}" if phase.arrivals is Arrivals.BURSTS else ""
+    return f"{said}, closed" if closed else f"{said}, {phase.arrivals.value}{bursts}"
