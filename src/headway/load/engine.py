@@ -327,9 +327,7 @@ class Engine(ABC):
         start = self._drawn.pop()
         if start >= len(self._shots):
             self._fail_visit(self._courses[start - len(self._shots)].begin(intended_ns), kind, message)
-            return
-        self._shots[start].render()  # its values are used up: a recording goes on with the next
-        if intended_ns >= self.measure_from_ns:
+        elif intended_ns >= self.measure_from_ns:
             self._recorder.failed(start, kind, message)
 
     def _part(self, connection: Connection, now_ns: int) -> None:

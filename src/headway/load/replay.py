@@ -16,7 +16,6 @@ import numpy as np
 
 from headway.errors import BadInput
 from headway.load import template
-from headway.load.starts import Shot, Starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 MOST = 5_000_000
 """Arrivals a recording may have: a quarter of a gigabyte."""
-BATCH = 4096
 _PATH = re.compile(r"/[!-~]*")
 _STAND_IN = "/headway-replays-this"
 
@@ -135,28 +133,28 @@ def _bad(file: Path, line: int, why: str) -> BadInput:
     return BadInput(f"the arrival {why}", next_act="mend or remove the line", file=file, line=line)
 
 
-def starts(recording: Recording, routes: Sequence[Route], host: str) -> Starts:
+def requests(recording: Recording, routes: Sequence[Route], host: str) -> Callable[[int], tuple[int, bytes]]:
     """
-    What a worker sends of its share, one after the other.
+    A function that gives the route and the bytes of a worker's n-th arrival.
 
-    The engine draws a start and renders it before it draws the next, so each rendering takes the next path.
+    Args:
+        recording: the worker's share.
+        routes: the scenario's; a path takes the place of its route's own, headers and body stay.
+        host: what the Host header says.
     """
-    paths = (recording.path(number) for number in range(len(recording.at_ns)))
-    drawn = iter(range(0, len(recording.route), BATCH))
+    around = [_around(route, host) for route in routes]
+    numbers = recording.route
 
-    def draw() -> list[int]:
-        start = next(drawn)
-        return [*recording.route[start : start + BATCH][::-1].tolist()]
+    def nth(number: int) -> tuple[int, bytes]:
+        route = int(numbers[number])
+        before, after = around[route]
+        return route, b"%b%b%b" % (before, recording.path(number), after)
 
-    shots = [
-        Shot(render=_render(route, host, paths), good=frozenset(route.expect_status), head_only=route.method == "HEAD")
-        for route in routes
-    ]
-    return Starts(shots=shots, draw=draw)
+    return nth
 
 
-def _render(route: Route, host: str, paths: Iterator[bytes]) -> Callable[[], bytes]:
-    """The route's request with the next recorded path."""
+def _around(route: Route, host: str) -> tuple[bytes, bytes]:
+    """What stands before and after the path in the route's request."""
     whole = template.renderer(replace(route, path=_STAND_IN), host, {})()
     before, _, after = whole.partition(_STAND_IN.encode())
-    return lambda: b"%b%b%b" % (before, next(paths), after)
+    return before, after

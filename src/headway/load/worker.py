@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from headway.load import resources, shape, starts
+from headway.load import replay, resources, shape, starts
 from headway.load.closed import ClosedEngine
 from headway.load.dial import Dialer
 from headway.load.open import OpenEngine
@@ -104,7 +104,7 @@ class Work:
         phase = self._mine.phase
         poller = Poller(loop)
         loop.add_reader(self._pipe.fileno(), self._heard)
-        made = self._made()
+        made = starts.of(self._mine)
         gc.collect()
         gc.freeze()
         self._pipe.send(("ready",))
@@ -121,15 +121,6 @@ class Work:
         if self._broken is not None:
             raise self._broken
         self._pipe.send(("done",))
-
-    def _made(self) -> Starts:
-        """What this worker sends: its share of a recording, or what it draws."""
-        mine = self._mine
-        if mine.recording is None:
-            return starts.of(mine)
-        from headway.load import replay
-
-        return replay.starts(mine.recording, mine.routes, mine.host)
 
     def _engine(self, dialer: Dialer, poller: Poller, made: Starts, began_ns: int) -> OpenEngine | ClosedEngine:
         """The phase's own, with this worker's share of it."""
@@ -150,7 +141,8 @@ class Work:
                 for _ in range(2)
             )  # fmt: skip
             most = share(phase.max_connections, mine.worker, mine.workers)
-            engine = OpenEngine(front=front, back=back, began_ns=began_ns, most=most, **shared)
+            recorded = None if mine.recording is None else replay.requests(mine.recording, mine.routes, mine.host)
+            engine = OpenEngine(front=front, back=back, began_ns=began_ns, most=most, recorded=recorded, **shared)
         else:
             together = None if phase.iterations_each else phase.iterations
             engine = ClosedEngine(
