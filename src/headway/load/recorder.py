@@ -80,6 +80,7 @@ class Recorder:
         self._parts: dict[str, NDArray[np.int64]] = {}
         self._folded = np.zeros((2, routes, BUCKETS), dtype=np.int64)
         self._lateness = np.zeros(BUCKETS, dtype=np.int64)
+        self.at_once = 0  # planned, and sent at that same moment: added to planned, sent and lateness by `flush`
         self.planned = 0
         self.sent = 0
         self.journeys_ended = 0
@@ -122,6 +123,9 @@ class Recorder:
     def flush(self, second: int, now_ns: int, *, connections: int, backlog: int) -> Second:
         """Everything since the last flush; starts over."""
         self.fold()
+        self.planned += self.at_once
+        self.sent += self.at_once
+        self._lateness[bucket_of(np.zeros(1, dtype=np.int64))] += self.at_once
         response, service = self._folded
         lags = np.bincount(bucket_of(np.array(self.lags, dtype=np.int64)), minlength=BUCKETS)
         used_s, elapsed_s = cpu_s() - self._cpu_s, (now_ns - self._since_ns) / 1e9
@@ -158,7 +162,7 @@ class Recorder:
         self._lateness[:] = 0
         for parts in self._parts.values():
             parts[:] = 0
-        self.planned = self.sent = self.received_bytes = self.journeys_ended = 0
+        self.at_once = self.planned = self.sent = self.received_bytes = self.journeys_ended = 0
         self.statuses.clear()
         self.failures.clear()
         self._errors.clear()
