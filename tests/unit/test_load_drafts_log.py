@@ -228,6 +228,16 @@ def test_what_varies_in_a_query_is_a_parameter_and_its_names_part_routes(tmp_pat
     assert "blue shoeé7" in (tmp_path / "keys/get-search.csv").read_text()
 
 
+def test_keys_that_belong_together_stay_together(tmp_path: Path) -> None:
+    """/users/7/orders/70 is never asked as /users/8/orders/70: both come from one row."""
+    draft = drafted(tmp_path, "".join(line(f"GET /users/{n}/orders/{n}0 HTTP/1.1") for n in range(30)))
+    assert draft.scenario.routes[0].path == "/users/{orders.user_id}/orders/{orders.order_id}"
+    assert {each.feed for each in draft.scenario.parameters} == {"orders"}
+    rows = (tmp_path / "keys/get-users-user-id-orders-order-id.csv").read_text().splitlines()
+    assert rows[0] == "user_id,order_id"
+    assert sorted(rows[1:]) == sorted(f"{n},{n}0" for n in range(30))
+
+
 def test_a_sample_stays_fair_when_a_route_has_more_keys_than_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,7 +308,7 @@ def test_statuses_that_are_good_answers_are_proposed(tmp_path: Path) -> None:
 def test_secrets_in_urls_are_not_written_down(tmp_path: Path) -> None:
     """Neither in the scenario nor in the keys nor in the replay."""
     draft = drafted(tmp_path, "".join(line(f"GET /a/{n}?access_token=s3cr3t{n}&x={n} HTTP/1.1") for n in range(5)))
-    assert draft.scenario.routes[0].path == "/a/{a_id}?access_token=${ACCESS_TOKEN}&x={x}"
+    assert draft.scenario.routes[0].path == "/a/{a.a_id}?access_token=${ACCESS_TOKEN}&x={a.x}"
     for file in ("arrivals.jsonl", "keys/get-a-id.csv"):
         assert "s3cr3t" not in (tmp_path / file).read_text()
     assert any("access_token (5)" in note for note in draft.notes)

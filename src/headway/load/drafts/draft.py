@@ -23,9 +23,9 @@ class Draft:
     A first scenario, not written yet.
 
     `scenario` has no file; its CSV files and its replay file are named relative to it. `notes` are for the whole,
-    `remarks` for one part: "load", "parameters.NAME", or a route's name. `asleep` routes are written as comments, with
-    the parameters that only they use.
-    `files`: name -> lines, read once. `found`: what was read, in a line. `baselines`: what the source measured.
+    `remarks` for one part: "load", "parameters.NAME", "feeds.NAME", or a route's name. `asleep` routes are written as
+    comments, with the parameters that only they use. `files`: name -> lines, read once. `found`: what was read, in a
+    line. `baselines`: what the source measured.
     """
 
     scenario: Scenario

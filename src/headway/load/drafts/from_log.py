@@ -137,23 +137,45 @@ def _routes(
     taken: set[str] = set()
     for each in kept:
         name = _route_name(each, names)
-        named = [_parameter_name(column, each, taken) for column in each.columns]
-        varying = [place for place in range(len(named)) if len({row[place] for row in each.rows}) > 1]
-        fixed = {place: each.rows[0][place] for place in range(len(named)) if place not in varying}
-        taken.difference_update(named[place] for place in fixed)
-        path = _path(each, [fixed.get(place, f"{{{column}}}") for place, column in enumerate(named)], set(varying))
-        expect, words = _expected(each)
-        remarks[name] = words
-        routes.append(Route(name=name, method=each.method, path=path, weight=float(each.count), expect_status=expect))
-        if varying:
-            file = f"{folder}/{_slug(name)}.csv"
-            feeds[file] = _csv([named[place] for place in varying], each, varying)
-            for place in varying:
-                parameters.append(
-                    Parameter(name=named[place], distribution="csv", csv_file=Path(file), csv_column=named[place])
-                )
-                remarks[f"parameters.{named[place]}"] = _feed_remarks(each, place, varying, name)
+        varying = [place for place in range(len(each.columns)) if len({row[place] for row in each.rows}) > 1]
+        made = _parameters(each, varying, f"{folder}/{_slug(name)}.csv", taken)
+        fixed = {
+            place: quote(each.rows[0][place], safe="") for place in range(len(each.columns)) if place not in varying
+        }
+        filled = {place: f"{{{one.name}}}" for place, one in zip(varying, made, strict=True)} | fixed
+        expect, remarks[name] = _expected(each)
+        routes.append(
+            Route(
+                name=name, method=each.method, path=_path(each, [filled[place] for place in sorted(filled)]),
+                weight=float(each.count), expect_status=expect,
+            )
+        )  # fmt: skip
+        parameters += made
+        if made:
+            feeds[str(made[0].csv_file)] = _csv([str(one.csv_column) for one in made], each, varying)
+            part = f"parameters.{made[0].name}" if made[0].feed is None else f"feeds.{made[0].feed}"
+            remarks[part] = _feed_remarks(each, varying, name)
     return tuple(routes), tuple(parameters), feeds, remarks
+
+
+def _parameters(each: Seen, varying: Sequence[int], file: str, taken: set[str]) -> list[Parameter]:
+    """One parameter, or a feed whose columns are drawn together: pairs stay pairs."""
+    columns = [each.columns[place].rstrip("=") for place in varying]
+    if len(columns) == 1:
+        name = _free_name(identifier(columns[0]), each, taken)
+        return [Parameter(name=name, distribution="csv", csv_file=Path(file), csv_column=name)]
+    words = [segment for segment in each.template if segment]
+    feed = _free_name(identifier(words[-1]) if words else "requests", each, taken) if columns else ""
+    found: list[Parameter] = []
+    own: set[str] = set()
+    for column in columns:
+        base = identifier(column)
+        name = next(one for one in (base, *(f"{base}_{number}" for number in range(2, 100))) if one not in own)
+        own.add(name)
+        found.append(
+            Parameter(name=f"{feed}.{name}", distribution="csv", csv_file=Path(file), csv_column=name, feed=feed)
+        )
+    return found
 
 
 def _route_name(each: Seen, names: set[str]) -> str:
@@ -167,20 +189,17 @@ def _route_name(each: Seen, names: set[str]) -> str:
     return name
 
 
-def _parameter_name(column: str, each: Seen, taken: set[str]) -> str:
-    base = identifier(column.rstrip("="))
+def _free_name(base: str, each: Seen, taken: set[str]) -> str:
     words = [segment for segment in each.template if segment]
     longer = f"{identifier(words[-1])}_{base}" if words else base
-    for name in (base, longer, *(f"{longer}_{number}" for number in range(2, 10_000))):
-        if name not in taken:
-            taken.add(name)
-            return name
-    raise AssertionError("ten thousand parameters of one name")
+    name = next(one for one in (base, longer, *(f"{longer}_{n}" for n in range(2, 10_000))) if one not in taken)
+    taken.add(name)
+    return name
 
 
-def _path(each: Seen, filled: list[str], varying: set[int]) -> str:
+def _path(each: Seen, filled: Sequence[str]) -> str:
     """The scenario's path: parameters where values vary, the one value where they don't."""
-    rest = iter(value if place in varying else quote(value, safe="") for place, value in enumerate(filled))
+    rest = iter(filled)
     path = "/" + "/".join(next(rest) if segment is None else segment.replace("{", "%7B") for segment in each.template)
     query = "&".join(name.replace("{", "%7B") + (next(rest) if value is None else value) for name, value in each.query)
     return f"{path}?{query}" if query else path
@@ -213,18 +232,18 @@ def _expected(each: Seen) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return good, tuple(words)
 
 
-def _feed_remarks(each: Seen, place: int, varying: list[int], name: str) -> tuple[str, ...]:
-    keys = len({row[place] for row in each.rows})
+def _feed_remarks(each: Seen, varying: Sequence[int], name: str) -> tuple[str, ...]:
+    keys = len({tuple(row[place] for place in varying) for row in each.rows})
     words = [
         f"{several(keys, 'different value')} of {several(each.offered, 'request')} of {name}, as often as in the log."
     ]
+    if len(varying) > 1:
+        words[0] = words[0].replace("different value", "different row")
     if each.offered > len(each.rows):
         words.append(
             f"A fair sample of {len(each.rows):,} of them: values asked for once are fewer here than in the log, and "
             "a cache looks better for it."
         )
-    if len(varying) > 1:
-        words.append("Drawn apart from the other values of this request: pairs arise that the log does not have.")
     return tuple(words)
 
 

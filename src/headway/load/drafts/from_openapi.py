@@ -89,10 +89,11 @@ def _notes(document: Document, awake: list[Made], asleep: list[Made], maker: Mak
         elif each.route.method not in WRITES:
             notes.append(f"{each.route.name} is a comment: it is for machines that watch.")
     if maker.guessed:
+        count = len(maker.guessed)
         notes.append(
-            f"{several(len(maker.guessed), 'value')} are guesses, marked GUESS in the file: "
-            f"{', '.join(maker.guessed[:8])}{' ...' if len(maker.guessed) > 8 else ''}. Answers of 404 to a guess say "
-            "nothing of the service."
+            f"{'1 value is a guess' if count == 1 else f'{count} values are guesses'}, marked GUESS in the file: "
+            f"{', '.join(maker.guessed[:8])}{' ...' if count > 8 else ''}. Answers of 404 to a guess say nothing of "
+            "the service."
         )
     if maker.secrets:
         notes.append(f"Set in the environment before the run: {', '.join(sorted(maker.secrets))}.")

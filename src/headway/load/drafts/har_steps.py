@@ -129,7 +129,9 @@ class Steps:
     def _redacted(self, name: str, value: str) -> str:
         if name == "authorization":
             scheme, space, _ = value.partition(" ")
-            known = {"bearer": "token", "basic": "basic_credentials"}.get(scheme.lower(), "authorization")
+            if scheme.lower() == "basic":
+                return f"Basic {self._secret('basic_user')}:{self._secret('basic_password')}"
+            known = "token" if scheme.lower() == "bearer" else "authorization"
             return f"{scheme} {self._secret(known)}" if space else self._secret(known)
         return self._secret(name) if secrets.is_secret(name) else value
 

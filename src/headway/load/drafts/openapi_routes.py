@@ -216,7 +216,7 @@ class Maker:
             scheme = self._document.followed(schemes.get(name))
             kind, key = scheme.get("type"), str(scheme.get("name", name))
             if kind == "http" and str(scheme.get("scheme")).lower() == "basic":
-                headers["authorization"] = f"Basic {self._secret('basic_credentials')}"
+                headers["authorization"] = f"Basic {self._secret('basic_user')}:{self._secret('basic_password')}"
             elif kind in {"http", "oauth2", "openIdConnect"}:
                 headers["authorization"] = f"Bearer {self._secret('token')}"
             elif kind == "apiKey" and scheme.get("in") == "header":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH = 118
 ASLEEP = "Not asked, since they write or are no user's requests. To ask for one, remove the # before its lines."
-_TABLE = re.compile(r"^\[(?P<name>load|parameters\.[\w\"-]+)\]\s*$|^(?P<route>\[\[routes\]\])\s*$")
+_TABLE = re.compile(r"^\[(?P<name>load|(?:parameters|feeds)\.[\w\"-]+)\]\s*$|^(?P<route>\[\[routes\]\])\s*$")
 
 
 def render(draft: Draft) -> str:
@@ -60,7 +60,7 @@ def _asleep(draft: Draft) -> list[str]:
         draft.scenario, routes=draft.asleep, parameters=draft.asleep_parameters, journeys=(), setup=(), teardown=()
     )
     text = toml.dumps(only)
-    start = re.search(r"^\[parameters\.|^\[\[routes\]\]", text, re.MULTILINE)
+    start = re.search(r"^\[(?:parameters|feeds)\.|^\[\[routes\]\]", text, re.MULTILINE)
     lines = text[start.start() if start else 0 :].splitlines()
     remarked = _remarked(lines, draft, [each.name for each in draft.asleep])
     return [line if line.startswith("# ") or not line else f"#{line}" for line in remarked]
