@@ -19,6 +19,7 @@ from headway.errors import BadInput
 from headway.evidence import bundle, collect, reading
 from headway.gate import plan, record
 from headway.interchange.watching import Watchers, watched
+from headway.load import hooks
 from headway.load import scenario as scenarios
 from headway.load.drive import Stop
 from headway.promises import increment
@@ -30,8 +31,27 @@ if TYPE_CHECKING:
 
     from headway.model import Evidence, Finding, Phase, Progress, Promise, Scenario, Sources, Verdict
 
-NOBODY = Watchers()
 SCENARIO_IN_INCREMENT = Path("scripts/scenario.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """
+    What makes the load, and who watches it.
+
+    `workers`: generator processes, None chooses. `on`: `dask://host:port` of a scheduler whose workers make the load,
+    None: this machine does. `tolerate`: how many generator processes may be lost without ending the run. `calibrate`:
+    measure first what this machine's generator can reach, where that is not known.
+    """
+
+    workers: int | None = None
+    on: str | None = None
+    tolerate: int = 0
+    calibrate: bool = False
+    watchers: Watchers = Watchers()
+
+
+ORDINARY = Means()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +119,7 @@ def two_interrupts(stop: Stop) -> Iterator[None]:
 
 
 def load(
-    root: Path,
-    *,
-    scenario: Scenario,
-    phases: tuple[Phase, ...],
-    sources: Sources,
-    workers: int | None = None,
-    on: str | None = None,
-    tolerate: int = 0,
-    calibrate: bool = False,
-    watchers: Watchers = NOBODY,
+    root: Path, *, scenario: Scenario, phases: tuple[Phase, ...], sources: Sources, means: Means = ORDINARY
 ) -> Path:
     """
     Drive the phases against the target, collect what they leave behind, and return the run's folder.
@@ -118,7 +129,12 @@ def load(
         SourceRefused: a named source refuses.
     """
     stop = Stop()
-    with two_interrupts(stop), watched(scenario, watchers, _say) as told, LiveView() as view:
+    with (
+        two_interrupts(stop),
+        hooks.around(scenario, sources.target_url, lambda: stop.draining) as ready,
+        watched(ready, watchers, _say) as told,
+        LiveView() as view,
+    ):
 
         def second(progress: Progress) -> None:
             view.second(progress)
@@ -126,14 +142,14 @@ def load(
 
         return collect.collect(
             root,
-            scenario=scenario,
+            scenario=ready,
             phases=phases,
             sources=sources,
             slug=scenario.name,
-            workers=workers,
-            on=on,
-            tolerate=tolerate,
-            calibrate=calibrate,
+            workers=means.workers,
+            on=means.on,
+            tolerate=means.tolerate,
+            calibrate=means.calibrate,
             on_second=second,
             stop=stop,
         )
@@ -165,11 +181,7 @@ def validate(
     sources: Sources,
     *,
     root: Path,
-    workers: int | None = None,
-    on: str | None = None,
-    tolerate: int = 0,
-    calibrate: bool = False,
-    watchers: Watchers = NOBODY,
+    means: Means = ORDINARY,
     duration_s: float | None = None,
 ) -> Judged:
     """
@@ -180,28 +192,11 @@ def validate(
         scenario: the traffic.
         sources: the target and where else to look.
         root: the folder whose `.headway/runs` gets the run.
-        workers: generator processes; None chooses.
-        on: `dask://host:port` of a scheduler whose workers make the load; None: this machine does.
-        tolerate: how many generator processes may be lost without ending the run.
-        calibrate: measure first what this machine's generator can reach, where that is not known.
-        watchers: who sees the run's metrics while it lasts.
+        means: what makes the load.
         duration_s: length of every phase, warm-up excluded; None takes the scenario's.
     """
     phases = plan.plan(promise, scenario, duration_s=duration_s).phases
-    return judge_run(
-        load(
-            root,
-            scenario=scenario,
-            phases=phases,
-            sources=sources,
-            workers=workers,
-            on=on,
-            tolerate=tolerate,
-            calibrate=calibrate,
-            watchers=watchers,
-        ),
-        promise,
-    )
+    return judge_run(load(root, scenario=scenario, phases=phases, sources=sources, means=means), promise)
 
 
 def judge_again(promise: Promise, root: Path, reference: str | None) -> Judged:

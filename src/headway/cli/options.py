@@ -16,7 +16,7 @@ from headway.errors import BadInput
 from headway.model import Sources
 
 if TYPE_CHECKING:
-    from headway.interchange.watching import Watchers
+    from headway.line import Means
 
 
 class Format(StrEnum):
@@ -145,11 +145,18 @@ class Asked:
             processes=(*base.processes, *watched(self.watch)),
         )
 
-    def watchers(self) -> Watchers:
-        """Who sees the run's metrics while it lasts."""
+    def means(self) -> Means:
+        """What makes the load, and who sees its metrics while it lasts."""
         from headway.interchange.watching import Watchers
+        from headway.line import Means
 
-        return Watchers(otlp_url=self.otlp, metrics_port=self.metrics_port)
+        return Means(
+            workers=self.workers,
+            on=self.on,
+            tolerate=self.tolerate,
+            calibrate=self.calibrate,
+            watchers=Watchers(otlp_url=self.otlp, metrics_port=self.metrics_port),
+        )
 
     def promise_roots(self) -> tuple[Path, ...]:
         """Where to look for increments: the root, and with `--lab` the reference shop's own."""

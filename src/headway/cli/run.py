@@ -40,11 +40,7 @@ def run(
         scenario=traffic,
         phases=(phase,),
         sources=asked.sources(),
-        workers=asked.workers,
-        on=asked.on,
-        tolerate=asked.tolerate,
-        calibrate=asked.calibrate,
-        watchers=asked.watchers(),
+        means=asked.means(),
     )
     evidence = reading.read(folder)
     render = summary.as_json if format is Format.JSON else summary.as_text

@@ -55,11 +55,7 @@ def validate(
             traffic,
             sources,
             root=asked.root,
-            workers=asked.workers,
-            on=asked.on,
-            tolerate=asked.tolerate,
-            calibrate=asked.calibrate,
-            watchers=asked.watchers(),
+            means=asked.means(),
             duration_s=asked.duration,
         )
     told = judged.verdict, judged.findings
