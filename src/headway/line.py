@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ class Means:
     on: str | None = None
     tolerate: int = 0
     calibrate: bool = False
-    watchers: Watchers = Watchers()
+    watchers: Watchers = field(default_factory=Watchers)
 
 
 ORDINARY = Means()
@@ -132,7 +132,7 @@ def load(
     with (
         two_interrupts(stop),
         hooks.around(scenario, sources.target_url, lambda: stop.draining) as ready,
-        watched(ready, watchers, _say) as told,
+        watched(ready, means.watchers, _say) as told,
         LiveView() as view,
     ):
 
