@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from headway.errors import BadInput
-from headway.load import feed
+from headway.load import draw, feed
 from headway.model import Parameter
 
 
 def drawn(parameter: Parameter, values: tuple[str, ...] = (), *, batches: int = 25, seed: int = 1) -> list[str]:
-    draw = feed.drawer(parameter, values, np.random.default_rng(seed))
-    return [value for _ in range(batches) for value in draw()]
+    drawer = draw.draws([parameter], {parameter.name: values}, np.random.default_rng(seed))[parameter.name]
+    return [value for _ in range(batches) for value in drawer()]
 
 
 @pytest.mark.parametrize(("exponent", "size"), [(1.0, 1000), (0.8, 100), (1.5, 10_000)])

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from headway.conventions import RUN_FILE
 from headway.errors import BundleDamaged
 from headway.evidence import bundle, redact
+from headway.load.environment import GIVEN
 from headway.model import Imported, Machine, Phase, Route, Scenario, SourceState
 
 FORMAT = 1
@@ -123,7 +124,9 @@ def _simple(hint: type, value: Any) -> Any:
 
 
 def _without_secrets(scenario: Scenario) -> Scenario:
-    return replace(scenario, routes=tuple(_hidden(route) for route in scenario.routes))
+    # What came from the environment or from a setup command may be a secret, and is not the scenario's.
+    own = tuple(each for each in scenario.parameters if each.distribution != GIVEN)
+    return replace(scenario, routes=tuple(_hidden(route) for route in scenario.routes), parameters=own)
 
 
 def _hidden(route: Route) -> Route:

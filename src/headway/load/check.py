@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from headway.load import document
+from headway.load import document, template
 from headway.load.extract import body_text, header_name, header_text, pattern_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     Verdict = Callable[[Answer, str | None], str | None]
 
 SOURCES = ("json", "header", "regex", "text", "max_bytes")
-_NAME = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 def compiled(check: Check) -> Callable[[Answer, Mapping[str, str]], str | None]:
@@ -40,9 +39,9 @@ def compiled(check: Check) -> Callable[[Answer, Mapping[str, str]], str | None]:
     if check.equals is not None and check.source in {"text", "max_bytes"}:
         raise ValueError(f"a check of {check.source} has no equals")
     verdict, equals = make(check.expression), check.equals
-    if equals is None or _NAME.search(equals) is None:
+    if equals is None or not template.names(equals):
         return lambda answer, _values: verdict(answer, equals)
-    return lambda answer, values: verdict(answer, _NAME.sub(lambda found: values.get(found[1], found[0]), equals))
+    return lambda answer, values: verdict(answer, template.filled(equals, values))
 
 
 def _json(expression: str) -> Verdict:

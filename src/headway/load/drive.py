@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from headway.load import calibration, feed, replay, shape
+from headway.load import calibration, environment, feed, rationing, replay, shape
 from headway.load.crew import Crew, Stop
 from headway.load.local import Here
 from headway.load.log import LoadLog
@@ -97,7 +97,9 @@ def drive(
     """
     host, port, _ = split_url(target_url)
     header = f"{host if ':' not in host else f'[{host}]'}:{port}"
-    values = {each.name: feed.values_of(each, database_url) for each in scenario.parameters}
+    scenario = environment.filled(scenario)
+    values = feed.values(scenario.parameters, database_url)
+    portions = [rationing.portion(scenario, phases, number, values) for number in range(len(phases))]
     names = [each.name for each in scenario.routes]
     with closing(_site(on)) as site:
         address = site.arrive(host, port, header, scenario)
@@ -112,7 +114,7 @@ def drive(
                 recording = None if phase.replay is None else replay.read(phase.replay, names)
                 shares = [
                     Assignment(
-                        phase=phase, routes=scenario.routes, parameters=scenario.parameters, values=values,
+                        phase=phase, routes=scenario.routes, parameters=portions[number][0], values=portions[number][1],
                         address=address, host=header, worker=each, workers=crew_size,
                         journeys=scenario.journeys, wire=scenario.wire,
                         recording=None if recording is None else recording.share(each, crew_size),

@@ -1,182 +1,179 @@
-"""Where a `{name}` gets its values: declared in a scenario, read once before the run, drawn in batches during it."""
+"""Where a `{name}` gets its values: a file's column, a query, a list; read once before the run."""
 
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+import json
+from typing import TYPE_CHECKING
 
 from headway.conventions import SQL_TAG
 from headway.errors import BadInput, SourceRefused
-from headway.model import Parameter
+from headway.load import document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from headway.load.sheet import Sheet
+    from headway.model import Parameter
 
-BATCH = 4096
-LARGEST_RANGE = 20_000_000
-"""Keys a zipf range may have: its cumulative weights are held in memory, 8 bytes a key."""
-LARGEST_NUMBER = 1 << 61
+    Columns = Mapping[str, tuple[str, ...]]
+
 QUERY_TIMEOUT_MS = 30_000
-KINDS = ("uniform", "zipf", "values", "csv", "query")
 
 
-def parameter(sheet: Sheet, name: str, table: Any) -> Parameter:
+def values(parameters: Iterable[Parameter], database_url: str | None) -> dict[str, tuple[str, ...]]:
     """
-    One `[parameters.name]` table.
+    The lists the parameters draw from, by parameter; empty for ranges. A feed is read once, so its rows stay whole.
 
     Raises:
-        BadInput: not exactly one source, or one that means nothing.
+        BadInput: no such file or column, no rows, a value that is none, no database to ask.
+        SourceRefused: the database refuses.
     """
-    if not name.isidentifier():
-        raise sheet.refuse(f"parameter name {name!r}", next_act="use letters, digits and _", near=name)
-    if not isinstance(table, dict):
-        raise sheet.refuse(f"[parameters.{name}] is not a table", next_act="see docs/load.md", near=name)
-    sheet.known(table, (*KINDS, "exponent"), f"[parameters.{name}]")
-    kinds = [kind for kind in KINDS if kind in table]
-    if len(kinds) != 1:
-        raise sheet.refuse(
-            f"[parameters.{name}] has {len(kinds)} sources", next_act=f"give it one of {', '.join(KINDS)}", near=name
-        )
-    kind = kinds[0]
-    exponent = sheet.number(table, "exponent", None)
-    if kind in {"uniform", "zipf"}:
-        if exponent is not None:
-            raise sheet.refuse(
-                f"{name}: exponent beside {kind}", next_act="write zipf = { low = 1, high = 1000, exponent = 1.1 }",
-                near="exponent",
-            )  # fmt: skip
-        return _range(sheet, name, kind, table[kind])
-    if kind == "values":
-        values = table["values"]
-        if (
-            not isinstance(values, list)
-            or not values
-            or not all(isinstance(each, str | int | float) for each in values)
-        ):
-            raise sheet.refuse(f"{name}: values is not a list of values", next_act='say values = ["a", "b"]', near=name)
-        return Parameter(name=name, distribution=kind, values=tuple(map(str, values)), exponent=exponent)
-    detail = table[kind]
-    wanted = ("file", "column") if kind == "csv" else ("sql", "limit")
-    if not isinstance(detail, dict) or not isinstance(detail.get(wanted[0]), str):
-        raise sheet.refuse(f"{name}: {kind} is incomplete", next_act=f"it has {' and '.join(wanted)}", near=name)
-    sheet.known(detail, wanted, f"{name}: {kind}")
-    if kind == "csv":
-        file = sheet.file.parent / detail["file"]
-        found = Parameter(
-            name=name, distribution=kind, csv_file=file, csv_column=detail.get("column"), exponent=exponent
-        )
-        try:
-            values_of(found, None)
-        except BadInput as exc:
-            raise sheet.refuse(exc.what, next_act=exc.next_act, near=name) from exc
-        return found
-    limit = sheet.whole(detail, "limit", 100_000) or 100_000
-    return Parameter(name=name, distribution=kind, query=detail["sql"], limit=limit, exponent=exponent)
-
-
-def _range(sheet: Sheet, name: str, kind: str, detail: Any) -> Parameter:
-    keys = ("low", "high", "exponent") if kind == "zipf" else ("low", "high")
-    if not isinstance(detail, dict):
-        raise sheet.refuse(f"{name}: {kind} is not a table", next_act="say { low = 1, high = 1000 }", near=name)
-    sheet.known(detail, keys, f"{name}: {kind}")
-    low, high = detail.get("low", 1), detail.get("high")
-    if not isinstance(low, int) or not isinstance(high, int) or not -LARGEST_NUMBER <= low <= high <= LARGEST_NUMBER:
-        raise sheet.refuse(f"{name}: low..high is not a range", next_act="say { low = 1, high = 1000 }", near=name)
-    if kind == "zipf" and high - low >= LARGEST_RANGE:
-        raise sheet.refuse(f"{name}: over {LARGEST_RANGE:,} keys", next_act="use uniform, or fewer keys", near=name)
-    exponent = (sheet.number(detail, "exponent", 1.0) or 1.0) if kind == "zipf" else None
-    return Parameter(name=name, distribution=kind, low=low, high=high, exponent=exponent)
+    found: dict[str, tuple[str, ...]] = {}
+    feeds: dict[str, list[Parameter]] = {}
+    for each in parameters:
+        if each.feed is None:
+            found[each.name] = values_of(each, database_url)
+        else:
+            feeds.setdefault(each.feed, []).append(each)
+    for columns in feeds.values():
+        found |= _rows(columns, database_url)
+    return found
 
 
 def values_of(parameter: Parameter, database_url: str | None) -> tuple[str, ...]:
     """
-    The list a parameter draws from; empty for ranges.
+    The list one parameter draws from; empty for ranges. Empty cells and NULL are left out.
 
     Raises:
         BadInput: no such file or column, no rows, no database to ask.
         SourceRefused: the database refuses.
     """
-    if parameter.distribution == "csv":
-        return _csv(parameter)
-    if parameter.distribution == "query":
-        return _query(parameter, database_url)
+    if parameter.feed is not None:
+        return _rows([parameter], database_url)[parameter.name]
+    if parameter.csv_file is not None:
+        table = _file(parameter, parameter.csv_file)
+        name, column = _column(parameter, table)
+        found = tuple(each for each in column if each)
+        if not found:
+            raise BadInput(f"{parameter.csv_file} has no values in column {name!r}", next_act="give it rows")
+        return found
+    if parameter.query is not None:
+        _, first = next(iter(_query(parameter, database_url).items()))
+        found = tuple(each for each in first if each is not None)
+        if not found:
+            raise BadInput(f"the query of {parameter.name} found no values", next_act="load data, or mend its sql")
+        return found
     return parameter.values
 
 
-def _csv(parameter: Parameter) -> tuple[str, ...]:
-    file = parameter.csv_file
+def _rows(columns: Sequence[Parameter], database_url: str | None) -> dict[str, tuple[str, ...]]:
+    """The columns of one feed, of the same length: a row with a NULL in one of them is left out of all."""
+    first = columns[0]
+    if first.csv_file is not None:
+        table: Mapping[str, Sequence[str | None]] = _file(first, first.csv_file)
+    else:
+        table = _query(first, database_url)
+    named = {each.name: _column(each, table)[1] for each in columns}
+    kept = [row for row in zip(*named.values(), strict=True) if None not in row]
+    if not kept:
+        raise BadInput(f"the feed {first.feed} has no rows", next_act="give it rows")
+    return {name: tuple(str(row[place]) for row in kept) for place, name in enumerate(named)}
+
+
+def _column(parameter: Parameter, table: Mapping[str, Sequence[str | None]]) -> tuple[str, Sequence[str | None]]:
+    name = parameter.csv_column or next(iter(table), "")
+    if name not in table:
+        where = parameter.csv_file or f"the query of {parameter.feed or parameter.name}"
+        raise BadInput(f"{where} has no column {name!r}", next_act=f"it has {', '.join(table) or 'none'}")
+    return name, table[name]
+
+
+def _file(parameter: Parameter, file: Path) -> Columns:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:  # type: ignore[union-attr]  # set for csv
-            reader = csv.DictReader(stream)
-            column = parameter.csv_column or (reader.fieldnames or ("",))[0]
-            if column not in (reader.fieldnames or ()):
-                raise BadInput(
-                    f"{file} has no column {column!r}", next_act=f"it has {', '.join(reader.fieldnames or ())}"
-                )
-            found = tuple(row[column] for row in reader if row[column])
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            return _json_lines(file, stream) if parameter.distribution == "json_lines" else _csv(file, stream)
+    except OSError as exc:
+        raise BadInput(f"cannot read {file}: {exc.strerror}", next_act="name a file that is there") from exc
+    except (UnicodeDecodeError, csv.Error) as exc:
         raise BadInput(f"cannot read {file}: {exc}", next_act="name a CSV file in UTF-8") from exc
-    if not found:
-        raise BadInput(f"{file} has no values in column {column!r}", next_act="give it rows")
-    return found
 
 
-def _query(parameter: Parameter, database_url: str | None) -> tuple[str, ...]:
+def _csv(file: Path, stream: Iterable[str]) -> Columns:
+    """By column; empty lines are left out, and a row that is too short or too long is refused with its line."""
+    reader = csv.reader(stream, strict=True)
+    header = next(reader, [])
+    if len(set(header)) < len(header):
+        raise BadInput(f"{file} has two columns of one name", next_act="give each its own")
+    rows = []
+    for row in reader:
+        if not row:
+            continue
+        if len(row) > len(header):
+            raise BadInput(
+                f"{file} line {reader.line_num} has {len(row)} cells, and the header {len(header)}",
+                next_act="quote cells that have a comma in them",
+            )
+        rows.append([*row, *[""] * (len(header) - len(row))])
+    return {name: tuple(row[place] for row in rows) for place, name in enumerate(header)}
+
+
+def _json_lines(file: Path, stream: Iterable[str]) -> Columns:
+    """By member; each line is an object, and each has the first one's members as text, number, true or false."""
+    columns: dict[str, list[str]] = {}
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as exc:
+            raise BadInput(f"{file} line {number} is not JSON", next_act="write one object a line") from exc
+        if not isinstance(row, dict):
+            raise BadInput(f"{file} line {number} is no JSON object", next_act="write one object a line")
+        texts = {name: text for name, value in row.items() if (text := document.text(value)) is not None}
+        if not columns:
+            columns = {name: [] for name in texts}
+        for name, column in columns.items():
+            if name not in texts:
+                raise BadInput(
+                    f"{file} line {number} has no {name!r}, which the first line has",
+                    next_act="give every line the same members",
+                )
+            column.append(texts[name])
+    return {name: tuple(column) for name, column in columns.items()}
+
+
+def _query(parameter: Parameter, database_url: str | None) -> Mapping[str, Sequence[str | None]]:
     import psycopg
 
+    name = parameter.feed or parameter.name
     if database_url is None:
+        kind = "feed" if parameter.feed else "parameter"
         raise BadInput(
-            f"the parameter {parameter.name} is read by a query, and no database was named",
-            next_act="name it with --database-url",
+            f"the {kind} {name} is read by a query, and no database was named", next_act="name it with --database-url"
         )
     try:
         with psycopg.connect(database_url, connect_timeout=5, application_name="headway") as connection:
             connection.read_only = True
             connection.execute(f"{SQL_TAG} SET LOCAL statement_timeout = {QUERY_TIMEOUT_MS}".encode())
-            rows = connection.execute(f"{SQL_TAG} {parameter.query}".encode()).fetchmany(parameter.limit)
+            cursor = connection.execute(f"{SQL_TAG} {parameter.query}".encode())
+            rows = cursor.fetchmany(parameter.limit)
+            header = [each.name for each in cursor.description or ()]
     except psycopg.errors.QueryCanceled as exc:
         raise BadInput(
-            f"the query of {parameter.name} took over {QUERY_TIMEOUT_MS // 1000} s",
-            next_act="give it a LIMIT or an index",
+            f"the query of {name} took over {QUERY_TIMEOUT_MS // 1000} s", next_act="give it a LIMIT or an index"
         ) from exc
     except psycopg.OperationalError as exc:
         raise SourceRefused(f"the database refused: {_first(exc)}", next_act="mend --database-url") from exc
     except psycopg.Error as exc:
-        raise BadInput(f"the query of {parameter.name} failed: {_first(exc)}", next_act="mend its sql") from exc
-    found = tuple(str(row[0]) for row in rows if row[0] is not None)
-    if not found:
-        raise BadInput(f"the query of {parameter.name} found no values", next_act="load data, or mend its sql")
-    return found
+        raise BadInput(f"the query of {name} failed: {_first(exc)}", next_act="mend its sql") from exc
+    if parameter.feed is not None and len(set(header)) < len(header):
+        raise BadInput(f"the query of {name} has two columns of one name", next_act="name them with AS")
+    table: dict[str, Sequence[str | None]] = {}
+    for place, column in enumerate(header):
+        table.setdefault(column, [None if row[place] is None else str(row[place]) for row in rows])
+    return table
 
 
 def _first(exc: Exception) -> str:
     return str(exc).strip().partition("\n")[0]
-
-
-def drawer(parameter: Parameter, values: tuple[str, ...], rng: np.random.Generator) -> Callable[[], list[str]]:
-    """
-    A function that draws a batch of values.
-
-    Args:
-        parameter: what to draw.
-        values: what `values_of` gave.
-        rng: its randomness; the same seed draws the same values.
-
-    Returns:
-        () -> list of BATCH strings.
-    """
-    size = len(values) or (parameter.high or 0) - (parameter.low or 0) + 1
-    low = parameter.low or 0
-    if parameter.exponent is None:
-        ranks: Callable[[], Any] = lambda: rng.integers(0, size, BATCH)  # noqa: E731 - chosen once, called often
-    else:
-        cumulative = np.cumsum(np.arange(1, size + 1, dtype=np.float64) ** -parameter.exponent)
-        cumulative /= cumulative[-1]
-        ranks = lambda: np.searchsorted(cumulative, rng.random(BATCH))  # noqa: E731
-    if values:
-        return lambda: [values[rank] for rank in ranks().tolist()]
-    return lambda: [str(rank) for rank in (ranks() + low).tolist()]

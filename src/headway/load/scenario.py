@@ -1,42 +1,76 @@
-"""A scenario file (TOML) to a Scenario. Every refusal names the file, the line and what could be said instead."""
+"""A scenario file to a Scenario. Every refusal names the file, line and column, and what could be said instead."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from headway.errors import BadInput
-from headway.load import feed, phases, template
+from headway.load import known, parameters, phases, template
+from headway.load.journeys import Journeys
+from headway.load.places import key_at, value_at
+from headway.load.routes import METHODS, ROUTE_KEYS, authorization, route
 from headway.load.sheet import Sheet, opened
+from headway.load.wire_table import wire
 from headway.model import Route, Scenario
 
 if TYPE_CHECKING:
-    from headway.model import Parameter
+    from collections.abc import Mapping
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-ROUTE_KEYS = ("name", "method", "path", "weight", "headers", "body", "expect_status")
+    from headway.model import Journey, Parameter
+
+__all__ = ["METHODS", "ROUTE_KEYS", "built", "read", "single", "split_url", "target_path"]
+
+KEYS = ("name", "load", "http", "auth", "parameters", "feeds", "routes", "journeys", "setup", "teardown")
 
 
 def read(path: Path) -> Scenario:
     """
-    Read a scenario file.
+    Read a scenario file: TOML, or YAML or Python by its suffix.
 
     Raises:
-        BadInput: the file is missing, is not TOML, or says something that means nothing; with the line.
+        BadInput: the file is missing, is none of them, or says something that means nothing; with line and column.
     """
-    sheet, tables = opened(path)
-    sheet.known(tables, ("name", "load", "parameters", "routes"), "the scenario")
-    for key, kind in (("name", str), ("load", dict), ("parameters", dict), ("routes", list)):
-        if not isinstance(tables.get(key, kind()), kind):
-            raise sheet.refuse(f"{key} has the wrong form", next_act="see docs/load.md for the form", near=key)
-    parameters = tuple(feed.parameter(sheet, name, table) for name, table in tables.get("parameters", {}).items())
-    routes = tuple(_route(sheet, number, table) for number, table in enumerate(tables.get("routes", []), start=1))
-    _check(sheet, routes, parameters)
-    name = tables.get("name", path.stem)
-    load = phases.phase(sheet, tables.get("load", {}), [each.name for each in routes])
-    return Scenario(name=name, file=path, routes=routes, parameters=parameters, default_phase=load)
+    if path.suffix == ".py":
+        from headway.load import python_file
+
+        return python_file.read(path)
+    return built(*opened(path), path)
+
+
+def built(sheet: Sheet, tables: Mapping[str, Any], file: Path | None) -> Scenario:
+    """
+    The scenario that a file's tables are.
+
+    Args:
+        sheet: the file, for refusals and for the folder that other files are relative to.
+        tables: its tables.
+        file: what the scenario says it comes from.
+
+    Raises:
+        BadInput: something in it means nothing; with line and column.
+    """
+    sheet.known(tables, KEYS, "the scenario")
+    setup, teardown = _commands(sheet, tables, "setup"), _commands(sheet, tables, "teardown")
+    made_later = bool(setup)
+    auth = authorization(sheet, tables)
+    rows = sheet.rows(tables, "routes", example='[[routes]] with path = "/..."')
+    singles = [route(sheet, f"route {at + 1}", row, auth, at=value_at(rows, at)) for at, row in enumerate(rows)]
+    _named_once(sheet, singles, rows)
+    reader = Journeys(sheet, singles, list(rows), auth)
+    journeys = reader.read(sheet.rows(tables, "journeys", example='[[journeys]] with name = "..." and steps = [...]'))
+    routes = _weighted(sheet, reader, journeys)
+    own = _parameters(sheet, tables, routes, made_later=made_later)
+    name = sheet.text(tables, "name") or sheet.file.stem
+    load = phases.phase(sheet, sheet.table(tables, "load", example="[load]"), [each.name for each in routes])
+    found = Scenario(
+        name=name, file=file, routes=routes, parameters=own, default_phase=load, journeys=journeys,
+        wire=wire(sheet, tables), setup=setup, teardown=teardown,
+    )  # fmt: skip
+    _every_name_has_a_value(sheet, tables, found, reader)
+    return found
 
 
 def single(url: str, *, method: str = "GET") -> Scenario:
@@ -77,66 +111,76 @@ def target_path(url: str) -> str:
     return split_url(url)[2]
 
 
-def _route(sheet: Sheet, nth: int, table: Any) -> Route:
-    if not isinstance(table, dict):
-        raise sheet.refuse("routes is not a list of tables", next_act="write [[routes]]", near="routes")
-    sheet.known(table, ROUTE_KEYS, f"route {nth}")
-    path = table.get("path")
-    if not isinstance(path, str) or not path.startswith("/") or not path.isascii() or re.search(r"[\s\x00-\x1f]", path):
-        raise sheet.refuse(
-            f"route {nth} has path = {path!r}", next_act='say path = "/users/{user_id}"', near="path", nth=nth
-        )
-    method = sheet.choice(table, "method", METHODS, "GET")
-    headers = table.get("headers", {})
-    if not isinstance(headers, dict) or not all(_is_header(name, value) for name, value in headers.items()):
-        raise sheet.refuse(
-            f"route {nth} has headers that are not text = text on one line", next_act="mend them", near="headers"
-        )
-    statuses = table.get("expect_status", [])
-    if not isinstance(statuses, list) or not all(isinstance(each, int) and 100 <= each <= 599 for each in statuses):
-        raise sheet.refuse("expect_status is not a list of statuses", next_act="say [200, 404]", near="expect_status")
-    body = table.get("body")
-    if body is not None and not isinstance(body, str):
-        raise sheet.refuse(f"route {nth} has a body that is not text", next_act="quote it", near="body")
-    return Route(
-        name=str(table.get("name", f"{method} {path.partition('?')[0]}")),
-        method=method,
-        path=path,
-        weight=sheet.number(table, "weight", 1.0) or 1.0,
-        headers=tuple(headers.items()),
-        body=body,
-        expect_status=tuple(statuses),
-    )
+def _commands(sheet: Sheet, tables: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """One command, or a list of them."""
+    if isinstance(tables.get(key), str):
+        return (sheet.text(tables, key) or "",)
+    rows = sheet.rows(tables, key, example=f'{key} = ["python seed.py"]')
+    for at, each in enumerate(rows):
+        if not isinstance(each, str) or not each.strip():
+            raise sheet.refuse(f"{key} has {each!r}, which is no command", next_act="quote it", at=value_at(rows, at))
+    return tuple(rows)
 
 
-def _is_header(name: str, value: object) -> bool:
-    return (
-        re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is not None
-        and isinstance(value, str)
-        and re.search(r"[\r\n\x00]", value) is None
-        and name.lower() not in {"content-length", "transfer-encoding", "connection"}
-    )
-
-
-def _check(sheet: Sheet, routes: tuple[Route, ...], parameters: tuple[Parameter, ...]) -> None:
-    if not routes:
-        raise sheet.refuse("the scenario has no routes", next_act='add [[routes]] with path = "/..."')
-    names = [route.name for route in routes]
-    for name in names:
-        if names.count(name) > 1:
-            raise sheet.refuse(f"two routes are named {name!r}", next_act="give each its own name", near="name")
-    declared = {each.name for each in parameters}
-    used: set[str] = set()
-    for route in routes:
-        named = template.names(route.path)
-        for missing in sorted(named - declared):
+def _named_once(sheet: Sheet, routes: list[Route], rows: list[Any]) -> None:
+    names = [each.name for each in routes]
+    for at, name in enumerate(names):
+        if name in names[:at]:
             raise sheet.refuse(
-                f"{route.name} asks for {{{missing}}}, which no [parameters.{missing}] defines",
-                next_act=f"add [parameters.{missing}]",
-                near=missing,
+                f"two routes are named {name!r}", next_act="give each its own name",
+                at=value_at(rows[at], "name" if "name" in rows[at] else "path"),
+            )  # fmt: skip
+
+
+def _weighted(sheet: Sheet, reader: Journeys, journeys: tuple[Journey, ...]) -> tuple[Route, ...]:
+    """A step of a journey that says no weight is not asked alone as well."""
+    steps = {step.route for journey in journeys for step in journey.steps}
+    found = []
+    for at, (each, table) in enumerate(zip(reader.routes, reader.tables, strict=True)):
+        if "weight" not in table and at in steps:
+            found.append(replace(each, weight=0.0))
+        elif not each.weight and at not in steps:
+            raise sheet.wrong(table, "weight", "and no journey has it: it is never asked", next_act="give it a weight")
+        else:
+            found.append(each)
+    if not found:
+        raise sheet.refuse("the scenario has no routes", next_act='add [[routes]] with path = "/..."')
+    return tuple(found)
+
+
+def _parameters(
+    sheet: Sheet, tables: Mapping[str, Any], routes: tuple[Route, ...], *, made_later: bool
+) -> tuple[Parameter, ...]:
+    """Those declared, and the columns of feeds that routes use. What no route uses is refused."""
+    declared = sheet.table(tables, "parameters", example="[parameters.user_id]")
+    listed = sheet.table(tables, "feeds", example="[feeds.users]")
+    own = [parameters.parameter(sheet, declared, name, made_later=made_later) for name in declared]
+    feeds = {name: parameters.one_feed(sheet, listed, name, made_later=made_later) for name in listed}
+    used: set[str] = set().union(*map(template.route_names, routes))
+    for each in own:
+        if each.name not in used:
+            raise sheet.refuse(
+                f"no route uses the parameter {each.name}",
+                next_act="use it or remove it",
+                at=key_at(declared, each.name),
             )
-        used |= named
-        for text in (route.body or "", *(value for _, value in route.headers)):
-            used |= template.names(text) & declared
-    for unused in sorted(declared - used):
-        raise sheet.refuse(f"no route uses the parameter {unused}", next_act="use it or remove it", near=unused)
+    for name in feeds:
+        if not any(each.startswith(f"{name}.") for each in used):
+            raise sheet.refuse(
+                f"no route uses the feed {name}", next_act=f"write {{{name}.column}}, or remove it",
+                at=key_at(listed, name),
+            )  # fmt: skip
+    return (*own, *parameters.looked_up(sheet, feeds, used, made_later=made_later))
+
+
+def _every_name_has_a_value(sheet: Sheet, tables: Mapping[str, Any], found: Scenario, reader: Journeys) -> None:
+    for each in known.missing(found):
+        if found.setup and not each.later:
+            continue  # setup may give it: looked at again when it has
+        table = reader.tables[each.route]
+        what, act = known.why(found, each)
+        at = value_at(table, each.part)
+        if each.part == "headers":
+            own = table.get("headers", {})
+            at = value_at(own, each.header) if each.header in own else key_at(tables, "auth")
+        raise sheet.refuse(what, next_act=act, at=at)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.load import check, extract, feed, template
+from headway.load import check, draw, extract, template
 from headway.load.visit import Course, Leg
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Starts:
 def of(mine: Assignment) -> Starts:
     """All that a scenario can start, with this worker's own randomness."""
     rng = np.random.default_rng((mine.phase.seed, mine.worker, 1))
-    draws = {each.name: feed.drawer(each, mine.values.get(each.name, ()), rng) for each in mine.parameters}
+    draws = draw.draws(mine.parameters, mine.values, rng, worker=mine.worker, workers=mine.workers)
     routes = [_travelling(route, keep_alive=mine.wire.keep_alive) for route in mine.routes]
     maker = _Maker(mine, routes, draws)
     shots, courses = [], []
@@ -71,23 +71,25 @@ def of(mine: Assignment) -> Starts:
 class _Maker:
     """Makes the courses of one worker; they share its streams of values."""
 
-    def __init__(self, mine: Assignment, routes: list[Route], draws: Mapping[str, Callable[[], list[str]]]) -> None:
+    def __init__(self, mine: Assignment, routes: list[Route], draws: Mapping[str, draw.Draw]) -> None:
         self._host = mine.host
         self._routes = routes
-        self._streams = {name: template.Stream(draw) for name, draw in draws.items()}
+        self._draws = draws
         self._rng = Random(f"{mine.phase.seed} {mine.worker} thinks")  # noqa: S311 - pauses, not secrets
 
     def course(self, steps: list[tuple[int, Think | None]]) -> Course:
         """A journey: route and pause of each step."""
         routes = [self._routes[number] for number, _ in steps]
         extracted = {each.name for route in routes for each in route.extract}
-        used = set().union(*map(_names, routes))
-        streams = {name: self._streams[name] for name in sorted(used & self._streams.keys())}
-        known = extracted | streams.keys()
+        used = set().union(*map(template.route_names, routes)) & self._draws.keys()
+        expected = {name for route in routes for each in route.checks for name in template.names(each.equals or "")}
+        constant = {
+            name: text for name in used - extracted if (text := self._draws[name].constant) is not None
+        }  # fmt: skip
         legs = tuple(
             Leg(
                 route=number,
-                render=template.bound(route, self._host, known),
+                render=template.bound(route, self._host, extracted | used, constant),
                 good=frozenset(route.expect_status),
                 head_only=route.method == "HEAD",
                 checks=tuple(check.compiled(each) for each in route.checks),
@@ -96,7 +98,8 @@ class _Maker:
             )
             for (number, think), route in zip(steps, routes, strict=True)
         )
-        return Course(legs=legs, draw=lambda: {name: stream.text() for name, stream in streams.items()}, rng=self._rng)
+        values = draw.together(self._draws, used - (constant.keys() - expected))
+        return Course(legs=legs, draw=values, rng=self._rng)
 
 
 def _taken(step: Step) -> tuple[int, Think | None]:
@@ -108,16 +111,11 @@ def _travelling(route: Route, *, keep_alive: bool) -> Route:
     return route if keep_alive else replace(route, headers=(*route.headers, ("connection", "close")))
 
 
-def _names(route: Route) -> set[str]:
-    asked = (route.path, route.body or "", *(value for _, value in route.headers))
-    return template.names(" ".join((*asked, *(each.equals or "" for each in route.checks))))
-
-
 def _drawer(weights: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.random.Generator) -> Callable[[], list[int]]:
     odds = weights / weights.sum()
 
-    def draw() -> list[int]:
-        found: list[int] = rng.choice(len(odds), size=feed.BATCH, p=odds).tolist()
+    def drawn() -> list[int]:
+        found: list[int] = rng.choice(len(odds), size=draw.BATCH, p=odds).tolist()
         return found
 
-    return draw
+    return drawn

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headway.load import replay, resources, shape, starts
 from headway.load.closed import ClosedEngine
 from headway.load.dial import Dialer
+from headway.load.draw import RanDry
 from headway.load.open import OpenEngine
 from headway.load.pacer import Pacer
 from headway.load.plain import Poller
@@ -77,6 +78,8 @@ def main(pipe: Pipe, assignment: Assignment) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(Work(pipe, assignment).run())
+    except RanDry as dry:
+        pipe.send(("lost", str(dry)))
     except Exception as error:  # noqa: BLE001 - whatever it is: the parent must hear it in words
         traceback.print_exc()
         pipe.send(("lost", f"{type(error).__name__}: {error}"))
@@ -211,7 +214,8 @@ class Work:
 
     def _break(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error nobody foresaw: from here on the figures are worth nothing, and the parent must hear why."""
-        loop.default_exception_handler(context)
+        if not isinstance(context.get("exception"), RanDry):  # foreseen, and told without a traceback
+            loop.default_exception_handler(context)
         self._broken = self._broken or context.get("exception") or RuntimeError(context["message"])
         self._drain.set()
 
