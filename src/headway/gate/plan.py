@@ -53,15 +53,29 @@ def plan(promise: Promise, scenario: Scenario, *, duration_s: float | None = Non
         if rate is not None:
             rates[name] = max(rates.get(name, 0.0), rate)
     rated = (
-        replace(
-            ordinary, name=name, model=LoadModel.OPEN, users=None, rate_per_s=rate / scenario.requests_per_start,
-            arrivals=_arrivals(ordinary), duration_s=_steady_s(ordinary), stages=(), replay=None, iterations=None,
-            iterations_each=False, control_file=None,
-            max_connections=connections_for(rate, promise, ordinary.max_connections),
-        )
+        at_rate(scenario, ordinary, promise, rate, name=name)
         for name, rate in sorted(rates.items(), key=lambda each: each[1])
-    )  # fmt: skip
+    )
     return LoadPlan(phases=(ordinary, *rated))
+
+
+def at_rate(scenario: Scenario, ordinary: Phase, promise: Promise, rate_per_s: float, *, name: str) -> Phase:
+    """
+    A phase of a steady rate, of requests.
+
+    Args:
+        scenario: says how many requests a start leads to.
+        ordinary: the scenario's own phase: its length, its kind of arrivals, its time-out.
+        promise: bounds the connections.
+        rate_per_s: requests per second.
+        name: of the phase.
+    """
+    return replace(
+        ordinary, name=name, model=LoadModel.OPEN, users=None, rate_per_s=rate_per_s / scenario.requests_per_start,
+        arrivals=_arrivals(ordinary), duration_s=_steady_s(ordinary), stages=(), replay=None, iterations=None,
+        iterations_each=False, control_file=None,
+        max_connections=connections_for(rate_per_s, promise, ordinary.max_connections),
+    )  # fmt: skip
 
 
 def clauses(promise: Promise) -> Iterator[Clause]:
