@@ -58,6 +58,7 @@ class OpenEngine(Engine):
         self._began_ns = began_ns
         self._most = most
         self._recorded = recorded
+        self._replayed = starts.replayed
         self._idle: list[Connection] = []
         self._starts_due = 0  # between the two pacers
         self._ended = False
@@ -178,7 +179,11 @@ class OpenEngine(Engine):
             self._send_start(connection, intended_ns, monotonic_ns())
         else:
             route, request = self._recorded(back.passed)
-            self._send_shot(connection, route, request, intended_ns, monotonic_ns())
+            course = self._replayed.get(route)
+            if course is None:
+                self._send_shot(connection, route, request, intended_ns, monotonic_ns())
+            else:
+                self._send_visit(connection, course.begin(intended_ns, request), monotonic_ns())
         back.advance()
 
     def _oldest_step(self) -> Visit | None:

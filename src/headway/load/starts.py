@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,6 @@ from headway.load import check, draw, extract, template
 from headway.load.visit import Course, Leg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from headway.load.worker import Assignment
     from headway.model import Route, Step, Think
 
@@ -39,15 +37,20 @@ class Starts:
     shots: Sequence[Shot]  # one a route
     draw: Callable[[], list[int]]
     courses: Sequence[Course] = ()
+    replayed: Mapping[int, Course] = field(default_factory=dict)  # by route: recorded starts whose answers count
 
 
 def of(mine: Assignment) -> Starts:
     """All that a scenario can start, with this worker's own randomness."""
     rng = np.random.default_rng((mine.phase.seed, mine.worker, 1))
     draws = draw.draws(mine.parameters, mine.values, rng, worker=mine.worker, workers=mine.workers)
-    routes = [_travelling(route, keep_alive=mine.wire.keep_alive) for route in mine.routes]
+    routes = travelling(mine)
     maker = _Maker(mine, routes, draws)
     shots, courses = [], []
+    looked_into = {
+        number for number, route in enumerate(routes) if route.extract or route.checks or mine.wire.redirects
+    }
+    replayed = looked_into if mine.recording is not None else ()
     odds = np.zeros(len(routes))
     more: list[float] = []
     for number, route in enumerate(routes):
@@ -57,7 +60,7 @@ def of(mine: Assignment) -> Starts:
                 head_only=route.method == "HEAD",
             )
         )  # fmt: skip
-        if route.weight and (route.extract or route.checks or mine.wire.redirects):
+        if route.weight and number in looked_into:
             courses.append(maker.course([(number, None)]))
             more.append(route.weight)
         else:
@@ -65,7 +68,16 @@ def of(mine: Assignment) -> Starts:
     for journey in mine.journeys:
         courses.append(maker.course([_taken(step) for step in journey.steps]))
         more.append(journey.weight)
-    return Starts(shots=shots, draw=_drawer(np.concatenate([odds, more]), rng), courses=courses)
+    return Starts(
+        shots=shots, draw=_drawer(np.concatenate([odds, more]), rng), courses=courses,
+        replayed={number: maker.course([(number, None)]) for number in replayed},
+    )  # fmt: skip
+
+
+def travelling(mine: Assignment) -> list[Route]:
+    """The routes as they are sent: without keep-alive each request says so."""
+    close = ("connection", "close")
+    return [route if mine.wire.keep_alive else replace(route, headers=(*route.headers, close)) for route in mine.routes]
 
 
 class _Maker:
@@ -104,11 +116,6 @@ class _Maker:
 
 def _taken(step: Step) -> tuple[int, Think | None]:
     return step.route, step.think
-
-
-def _travelling(route: Route, *, keep_alive: bool) -> Route:
-    """The route as it is sent: without keep-alive each request says so."""
-    return route if keep_alive else replace(route, headers=(*route.headers, ("connection", "close")))
 
 
 def _drawer(weights: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.random.Generator) -> Callable[[], list[int]]:

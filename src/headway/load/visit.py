@@ -60,9 +60,9 @@ class Course:
     draw: Callable[[], dict[str, str]]
     rng: Random
 
-    def begin(self, due_ns: int) -> Visit:
-        """A visitor whose first request was meant to be sent at that moment."""
-        return Visit(self, due_ns)
+    def begin(self, due_ns: int, recorded: bytes = b"") -> Visit:
+        """A visitor whose first request was meant to be sent at that moment; `recorded`: the bytes of that request."""
+        return Visit(self, due_ns, recorded)
 
 
 class Visit:
@@ -73,25 +73,17 @@ class Visit:
     """
 
     __slots__ = (
-        "_asked",
-        "_course",
-        "_jar",
-        "_step",
-        "_values",
-        "due_ns",
-        "head_only",
-        "hops",
-        "leg",
-        "sent_ns",
+        "_asked", "_course", "_jar", "_recorded", "_step", "_values", "due_ns", "head_only", "hops", "leg", "sent_ns",
         "user",
-    )
+    )  # fmt: skip
 
-    def __init__(self, course: Course, due_ns: int) -> None:
+    def __init__(self, course: Course, due_ns: int, recorded: bytes = b"") -> None:
         self._course = course
         self._values = course.draw()
         self._jar = Jar()
         self._step = 0
         self._asked = b""
+        self._recorded = recorded
         self.leg = course.legs[0]
         self.head_only = self.leg.head_only
         self.due_ns = due_ns
@@ -107,7 +99,7 @@ class Visit:
     def request(self) -> bytes:
         """The bytes of the request in hand."""
         if not self.hops:
-            self._asked = self.leg.render(self._values)
+            self._asked = self._recorded or self.leg.render(self._values)
         return self._jar.sent_with(self._asked)
 
     def judge(self, status: int, answer: Callable[[], Answer], hops: int, origin: str) -> Failure | Hop | None:

@@ -144,7 +144,9 @@ class Work:
                 for _ in range(2)
             )  # fmt: skip
             most = share(phase.max_connections, mine.worker, mine.workers)
-            recorded = None if mine.recording is None else replay.requests(mine.recording, mine.routes, mine.host)
+            recorded = (
+                None if mine.recording is None else replay.requests(mine.recording, starts.travelling(mine), mine.host)
+            )
             engine = OpenEngine(front=front, back=back, began_ns=began_ns, most=most, recorded=recorded, **shared)
         else:
             together = None if phase.iterations_each else phase.iterations
