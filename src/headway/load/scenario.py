@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from headway.errors import BadInput
 from headway.load import known, parameters, phases, template
@@ -13,6 +12,7 @@ from headway.load.journeys import Journeys
 from headway.load.places import key_at, value_at
 from headway.load.routes import METHODS, ROUTE_KEYS, authorization, route
 from headway.load.sheet import Sheet, opened
+from headway.load.target import split_url, target_path
 from headway.load.wire_table import wire
 from headway.model import Route, Scenario
 
@@ -79,36 +79,6 @@ def single(url: str, *, method: str = "GET") -> Scenario:
     phase = phases.phase(Sheet(Path("(no scenario)"), ""), {}, [])
     route = Route(name=f"{method} {path.partition('?')[0]}", method=method, path=path.replace("{", "%7B"))
     return Scenario(name="single", file=None, routes=(route,), parameters=(), default_phase=phase)
-
-
-def split_url(url: str) -> tuple[str, int, str]:
-    """
-    Host, port and path with query of an `http://` URL.
-
-    Raises:
-        BadInput: another scheme, no host, no port, credentials, or control characters.
-    """
-    example = "say, for example, http://127.0.0.1:8000"
-    if not url.isascii() or any(ord(each) <= 32 for each in url):
-        raise BadInput(f"the target {url!r} has characters no URL has", next_act=f"percent-encode them; {example}")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as exc:
-        raise BadInput(f"the target {url!r} is not a URL: {exc}", next_act=example) from exc
-    if parts.scheme == "https":
-        raise BadInput(f"the target {url} is HTTPS, which this version does not speak", next_act=f"{example}")
-    if parts.scheme != "http" or not parts.hostname:
-        raise BadInput(f"the target {url!r} is not an http:// URL", next_act=example)
-    if parts.username or parts.password:
-        raise BadInput("the target's URL holds credentials", next_act="send them as a header in the scenario")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return parts.hostname, port or 80, path
-
-
-def target_path(url: str) -> str:
-    """The path and query of a target."""
-    return split_url(url)[2]
 
 
 def _commands(sheet: Sheet, tables: Mapping[str, Any], key: str) -> tuple[str, ...]:
