@@ -151,8 +151,10 @@ def test_keys_the_visitor_had_are_parameters_and_guesses(tmp_path: Path) -> None
 def test_entries_that_were_never_sent_are_left_out(tmp_path: Path) -> None:
     """The browser's cache, preflights, WebSockets, data: URLs and what was blocked: each said with its count."""
     entries = (
-        entry("http://a/", _fromCache="memory"), entry("data:text/plain,x"), entry("http://a/b", response={"status": 0}),
-        entry("http://a/c", request={"method": "OPTIONS"}), entry("http://a/ws", response={"status": 101}), entry("http://a/d"),
+        entry("http://a/", _fromCache="memory"), entry("data:text/plain,x"),
+        entry("http://a/b", response={"status": 0}),
+        entry("http://a/c", request={"method": "OPTIONS"}), entry("http://a/ws", response={"status": 101}),
+        entry("http://a/d"),
     )  # fmt: skip
     draft = drafted(archive(tmp_path, *entries))
     assert [each.path for each in draft.scenario.routes] == ["/d"]
@@ -212,7 +214,8 @@ ANYTHING = st.recursive(
         st.fixed_dictionaries({
             "url": st.sampled_from(["http://a/x/12345678", "http://a/?q=abcd1234", "http://a:99999/", "http://a/%ff/{x}"]),
             "method": st.sampled_from(["GET", "POST", "get", "BREW", ""]),
-            "answer": ANYTHING, "headers": ANYTHING, "post": ANYTHING, "body": ANYTHING, "status": ANYTHING | st.just(200),
+            "answer": ANYTHING, "headers": ANYTHING, "post": ANYTHING, "body": ANYTHING,
+            "status": ANYTHING | st.just(200),
         }),
         max_size=5,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from headway.errors import BadInput
 from headway.load.drafts import from_har, from_log, from_openapi, openapi_document, writing
 from headway.load.drafts.arrivals import Spool
+from headway.load.drafts.draft import several
 
 if TYPE_CHECKING:
     from headway.load.drafts.draft import Draft
@@ -44,9 +45,9 @@ class Done:
     def as_text(self) -> str:
         """For people: what was found, what to know, where it is, what to type."""
         scenario = self.draft.scenario
-        parts = [f"{len(scenario.routes)} routes"]
-        parts += [f"{len(scenario.journeys)} journeys"] if scenario.journeys else []
-        parts += [f"{len(scenario.parameters)} parameters"] if scenario.parameters else []
+        parts = [several(len(scenario.routes), "route")]
+        parts += [several(len(scenario.journeys), "journey")] if scenario.journeys else []
+        parts += [several(len(scenario.parameters), "parameter")] if scenario.parameters else []
         lines = [f"read {self.draft.found}: {', '.join(parts)}"]
         for note in self.draft.notes:
             lines += textwrap.wrap(note, 100, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False)
@@ -159,8 +160,8 @@ def _refuse(
         raise BadInput("--replay needs arrivals, and only a log has them", next_act="name one with --access-log")
     if host is not None and har is None:
         raise BadInput("--host chooses among a HAR's hosts", next_act="name the archive with --har")
-    if name is not None and not _slug(name):
-        raise BadInput(f"--name {name!r} has no letter or digit", next_act="say, for example, --name shop")
+    if name is not None and not re.search(r"[a-z0-9]", name.lower()):
+        raise BadInput(f"--name {name!r} has neither a letter of a to z nor a digit", next_act="say --name shop")
 
 
 def _draft(
@@ -202,4 +203,4 @@ def _shown(file: Path) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:50].strip("-") or ("" if not text else "service")
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:50].strip("-") or "service"

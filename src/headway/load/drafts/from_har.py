@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from headway.errors import BadInput
 from headway.load.drafts import figures, har_file
 from headway.load.drafts.correlation import Correlation
-from headway.load.drafts.draft import WRITES, Draft, several
+from headway.load.drafts.draft import ORDINARY_RATE_PER_S, WRITES, Draft, several
 from headway.load.drafts.har_steps import Recorded, Steps
 from headway.model import Arrivals, Journey, LoadModel, Phase, Route, Scenario, Step, Think
 from headway.promises.proposals import Proposal
@@ -25,7 +25,6 @@ SHORTEST_PAUSE_S = 0.1
 """A gap between an answer and the next request below this is the browser's work, not a person's pause."""
 LONGEST_PAUSE_S = 60.0
 """Nobody thinks longer; the person went for coffee."""
-RATE_PER_S = 10.0
 LEAST_FOR_P95 = 20
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -62,8 +61,8 @@ def draft(file: Path, *, name: str | None, host: str | None, writes: bool) -> Dr
     journey = Journey(name="visit", weight=1.0, steps=_with_pauses(kept, places))
     pauses = sum(each.think.low_s for each in journey.steps if each.think is not None)
     remarks["load"] = (
-        f"One visit of {several(len(kept), 'request')} says nothing of how many visitors come: this rate is where to "
-        "begin.",
+        f"Visits begun each second, of {several(len(kept), 'request')} each. One visit says nothing of how many come: "
+        "this rate is where to begin.",
     )
     remarks |= {f"parameters.{each}": words for each, words in steps.remarks.items()}
     return Draft(
@@ -74,7 +73,8 @@ def draft(file: Path, *, name: str | None, host: str | None, writes: bool) -> Dr
             parameters=tuple(steps.parameters.values()),
             journeys=(journey,),
             default_phase=Phase(
-                name="scenario", model=LoadModel.OPEN, arrivals=Arrivals.POISSON, rate_per_s=RATE_PER_S,
+                name="scenario", model=LoadModel.OPEN, arrivals=Arrivals.POISSON,
+                rate_per_s=figures.rate(ORDINARY_RATE_PER_S / len(kept)),
                 duration_s=30.0, warmup_s=5.0,
             ),
         ),
@@ -167,7 +167,7 @@ def _baseline(kept: Sequence[Exchange]) -> str:
 
 def _proposals(kept: Sequence[Exchange]) -> tuple[Proposal, ...]:
     name, high = _times(kept).high
-    limit, at = figures.limit_ms(high * 1e3), figures.rate_words(RATE_PER_S)
+    limit, at = figures.limit_ms(high * 1e3), figures.rate_words(ORDINARY_RATE_PER_S)
     load = f"{at} is where to begin: one visit says nothing of how many come."
     return (
         Proposal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -125,7 +126,8 @@ def _phase(sent: Pace, speed: float | None, stretch_s: float, arrivals: str) -> 
         arrivals=Arrivals.REPLAY,
         replay=Replay(file=Path(arrivals), speed=speed),
         warmup_s=0.0,
-        duration_s=max(1.0, min(stretch_s, sent.seconds) / speed),
+        rate_per_s=None,
+        duration_s=float(math.ceil(min(stretch_s, sent.seconds) / speed)),
     )
 
 
@@ -261,7 +263,10 @@ def _load_remarks(
     what = "the whole log" if sent.seconds <= stretch_s else f"the log's busiest {stretch_s / 60:g} minutes"
     words.append(f"{arrivals} has every arrival of {what}, with its own path.")
     if speed is None:
-        words.append(f'To send exactly those: arrivals = "replay", replay = {{ file = "{arrivals}", speed = 1 }}')
+        words.append(
+            f'To send exactly those: arrivals = "replay" and replay = {{ file = "{arrivals}", speed = 1 }}, instead of '
+            "rate_per_s, duration_s and warmup_s."
+        )
     if seen.whole_seconds:
         words.append(
             f"{several(seen.whole_seconds, 'line')} say the second only: their arrivals are spread evenly within it, "

@@ -20,7 +20,10 @@ def dumps(scenario: Scenario) -> str:
         lines.append(f"rate_per_s = {phase.rate_per_s:g}")
     lines += [f"duration_s = {phase.duration_s:g}", f"warmup_s = {phase.warmup_s:g}"]
     for each in scenario.parameters:
-        lines += ["", f"[parameters.{each.name}]", *_parameter(each)]
+        if each.feed is None:
+            lines += ["", f"[parameters.{each.name}]", *_parameter(each)]
+    for feed, file in dict.fromkeys((each.feed, each.csv_file) for each in scenario.parameters if each.feed):
+        lines += ["", f"[feeds.{feed}]", f"csv = {_said(str(file))}"]
     for route in scenario.routes:
         lines += ["", "[[routes]]", *_route(route)]
     for journey in scenario.journeys:
@@ -53,11 +56,8 @@ def _route(route: Route) -> list[str]:
     if route.expect_status:
         lines.append(f"expect_status = {list(route.expect_status)}")
     if route.extract:
-        lines.append("extract = [")
-        lines += [
-            f"    {{ name = {_said(each.name)}, {each.source} = {_said(each.expression)} }}," for each in route.extract
-        ]
-        lines.append("]")
+        lines += ["", "[routes.extract]"]
+        lines += [f"{each.name} = {{ {each.source} = {_said(each.expression)} }}" for each in route.extract]
     return lines
 
 
