@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway.errors import BadInput
 from headway.load import known, parameters, phases, template
 from headway.load.journeys import Journeys
 from headway.load.places import key_at, value_at
@@ -14,6 +13,7 @@ from headway.load.routes import METHODS, ROUTE_KEYS, authorization, route
 from headway.load.sheet import Sheet, opened
 from headway.load.target import split_url, target_path
 from headway.load.wire_table import wire
+from headway.load.written import dumps
 from headway.model import Route, Scenario
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from headway.model import Journey, Parameter
 
-__all__ = ["METHODS", "ROUTE_KEYS", "built", "read", "single", "split_url", "target_path"]
+__all__ = ["METHODS", "ROUTE_KEYS", "built", "dumps", "read", "single", "split_url", "target_path"]
 
 KEYS = ("name", "load", "http", "auth", "parameters", "feeds", "routes", "journeys", "setup", "teardown")
 
