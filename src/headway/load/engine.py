@@ -7,17 +7,15 @@ a single request, whose bytes a `Shot` gives on the hot path, or a `Visit` whose
 
 from __future__ import annotations
 
-import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from headway.load.connection import Connection, TimedConnection
 from headway.load.dial import DialFailed
-from headway.load.heads import Heads
+from headway.load.lines import Lines
 from headway.load.pacer import NEVER
 from headway.load.recorder import FULL
-from headway.load.timer import Timer
 from headway.load.visit import Hop
 from headway.model import FailureKind, Wire
 
@@ -28,10 +26,8 @@ if TYPE_CHECKING:
     from headway.load.starts import Starts
     from headway.load.visit import Visit
 
-SWEEP_S = 0.1
 
-
-class Engine(ABC):
+class Engine(Lines):
     """
     Sends, and counts what comes back.
 
@@ -56,35 +52,20 @@ class Engine(ABC):
         wire: Wire | None = None,
         origin: str = "",
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__(poller=poller, timeout_ns=timeout_ns, wire=wire or Wire())
         self._dialer = dialer
         self._shots = starts.shots
         self._courses = starts.courses
         self._draw = starts.draw
         self._drawn: list[int] = []
         self._recorder = recorder
-        self._timeout_ns = timeout_ns
-        self._wire = wire or Wire()
         self._keep_alive = self._wire.keep_alive
         self._origin = origin
-        self._open: set[Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._connecting = 0
-        self._poller = poller
-        self._timer = Timer(poller, self._alarmed)
-        self._armed_ns = NEVER
-        self._sweeping: asyncio.TimerHandle | None = None
-        self.heads = Heads()
         self.warmed = [0, 0, 0]  # planned, sent, answered: of the warm-up, for the live view alone
         self.measure_from_ns = NEVER
         self.measure_to_ns = NEVER
-        self.sending = False
 
     # -- the worker calls these ---------------------------------------------------------------------------
-
-    @abstractmethod
-    def wake(self) -> None:
-        """Requests may be due: count them and send them."""
 
     @property
     @abstractmethod
@@ -95,11 +76,6 @@ class Engine(ABC):
     def quiet(self) -> bool:
         """Nothing waits and nothing is in flight."""
         return self.backlog == 0 and self._connecting == 0 and not any(each.busy for each in self._open)
-
-    @property
-    def connections(self) -> int:
-        """Open connections."""
-        return len(self._open)
 
     def stop_sending(self, *, forget_backlog: bool) -> None:
         """Nothing new goes out, only what is due already, unless that is forgotten: cut off, and said so."""
@@ -112,17 +88,7 @@ class Engine(ABC):
     def abandon(self) -> None:
         """End: what is in flight is cut off, and said so."""
         self.stop_sending(forget_backlog=True)
-        for connection in list(self._open):
-            if connection.busy:
-                connection.fail(FailureKind.ABORTED)
-            else:
-                connection.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-        self._poller.after = self._poller.idle = None
-        self._timer.close()
+        self._hang_up()
 
     # -- the dialer and connections call these ----------------------------------------------------------------
 
@@ -130,12 +96,6 @@ class Engine(ABC):
         """The protocol of one more connection, for the dialer to connect; asked for at `wanted_ns`."""
         kind = TimedConnection if self._wire.details else Connection
         return kind(self, wanted_ns, self._wire.max_body_bytes, self._wire.max_head_bytes)
-
-    def connected(self, connection: Connection) -> None:
-        """A connection is ready."""
-        self._connecting -= 1
-        self._open.add(connection)
-        self._ready(connection)
 
     def answered(self, connection: Connection, status: int, received: int, *, reusable: bool) -> None:
         """An answer is whole: count it, and send the next if one waits."""
@@ -176,22 +136,7 @@ class Engine(ABC):
             self._open.discard(connection)
             self._left(connection, visit, now_ns)
 
-    def unasked(self, connection: Connection) -> None:
-        """Data that nobody asked for: the connection cannot be trusted."""
-        connection.close()
-        self.lost(connection)
-
-    def lost(self, connection: Connection) -> None:
-        """An idle connection was closed by the server."""
-        if connection in self._open:
-            self._open.discard(connection)
-            self._lost(connection)
-
     # -- a model's own ------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _ready(self, connection: Connection) -> None:
-        """A new connection: the oldest request that waits goes out on it."""
 
     @abstractmethod
     def _next(self, connection: Connection, now_ns: int) -> None:
@@ -200,10 +145,6 @@ class Engine(ABC):
     @abstractmethod
     def _left(self, connection: Connection, visit: Visit | None, now_ns: int) -> None:
         """A request came to its end, good or bad, and its connection is gone; the visit, if any, ends as well."""
-
-    @abstractmethod
-    def _lost(self, connection: Connection) -> None:
-        """A connection with nothing in flight is gone."""
 
     @abstractmethod
     def _over(self, connection: Connection | None, visit: Visit, pause_ns: int, now_ns: int) -> None:
@@ -218,20 +159,8 @@ class Engine(ABC):
         """The oldest request that waits is not sent."""
 
     @abstractmethod
-    def _undialled(self, failed: DialFailed) -> None:
-        """A connection could not be made."""
-
-    @abstractmethod
-    def _next_due_ns(self) -> int:
-        """When something is due next, on the monotonic clock; NEVER when nothing is."""
-
-    @abstractmethod
     def _no_more(self) -> None:
         """No request becomes due any more."""
-
-    @abstractmethod
-    def _swept(self, now_ns: int) -> None:
-        """What a model does ten times a second."""
 
     # -- inside -----------------------------------------------------------------------------------------------
 
@@ -339,7 +268,9 @@ class Engine(ABC):
 
     def _plan(self, intended_ns: int) -> None:
         """A request has become due."""
-        if intended_ns >= self.measure_from_ns:
+        if intended_ns >= self._recorder.until_ns:
+            self._recorder.ahead += 1
+        elif intended_ns >= self.measure_from_ns:
             self._recorder.planned += 1
         else:
             self.warmed[0] += 1
@@ -349,54 +280,9 @@ class Engine(ABC):
         for measure, ns in connection.parts(now_ns):
             self._recorder.details[measure].extend((connection.route, ns))
 
-    def _alarmed(self) -> None:
-        self._armed_ns = NEVER
-        self.wake()
-
-    def _rearm(self) -> None:
-        """The poller has nothing to do: wake when something is due next."""
-        at_ns = self._next_due_ns()
-        if at_ns not in {NEVER, self._armed_ns}:
-            self._armed_ns = at_ns
-            self._timer.arm(at_ns)
-
-    def _wake_at(self, at_ns: int) -> None:
-        """Wake then, or before when something else is due: of use where the poller is not the one that calls."""
-        if at_ns < self._armed_ns:
-            self._armed_ns = at_ns
-            self._timer.arm(at_ns)
-
-    def _connect(self, wanted: int) -> None:
-        for _ in range(wanted):
-            self._connecting += 1
-            task = self._loop.create_task(self._open_one())
-            self._tasks.add(task)
-            task.add_done_callback(self._dialled)
-
-    def _dialled(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._loop.call_exception_handler({"message": "a dialer failed", "exception": error})
-
     async def _open_one(self) -> None:
         try:
             await self._dialer.dial(self, monotonic_ns())
         except DialFailed as failed:
             self._connecting -= 1
             self._undialled(failed)
-
-    def _begin(self) -> None:
-        self.sending = True
-        self._poller.after, self._poller.idle = self.wake, self._rearm
-        self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
-
-    def _sweep(self) -> None:
-        """Time out what waits too long, in flight or for a connection; open what is still missing."""
-        now_ns = monotonic_ns()
-        too_old = now_ns - self._timeout_ns
-        for connection in [each for each in self._open if each.busy and each.sent_ns < too_old]:
-            connection.fail(FailureKind.TIMEOUT, f"no whole answer within {self._timeout_ns / 1e9:g} s")
-        self.heads.renew()
-        self._swept(now_ns)
-        self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)

@@ -81,6 +81,8 @@ class Recorder:
         self._folded = np.zeros((2, routes, BUCKETS), dtype=np.int64)
         self._lateness = np.zeros(BUCKETS, dtype=np.int64)
         self.at_once = 0  # planned, and sent at that same moment: added to planned, sent and lateness by `flush`
+        self.until_ns = 1 << 62  # where this second ends; what is planned from there on counts in the next
+        self.ahead = 0
         self.planned = 0
         self.sent = 0
         self.journeys_ended = 0
@@ -166,6 +168,7 @@ class Recorder:
         self.statuses.clear()
         self.failures.clear()
         self._errors.clear()
+        self.planned, self.ahead = self.ahead, 0
 
 
 def cpu_s() -> float:

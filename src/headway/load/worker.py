@@ -168,6 +168,7 @@ class Work:
         self._recorder.measure(monotonic_ns())
         self._queue.waited_ratio()  # from here
         self._second = 0
+        self._recorder.until_ns = start_ns + 10**9
         while not self._drain.is_set() and start_ns + (self._second + 1) * 10**9 <= end_ns:
             await self._until(start_ns + (self._second + 1) * 10**9, engine)
             if _exhausted(engine):
@@ -247,6 +248,7 @@ class Work:
             return None
 
     def _report(self, engine: Engine) -> None:
+        engine.wake()  # so that all is planned that was due by now
         now_ns = monotonic_ns()
         second = self._recorder.flush(self._second, now_ns, connections=engine.connections, backlog=engine.backlog)
         second.cpu_wait_ratio = self._queue.waited_ratio()
@@ -255,6 +257,7 @@ class Work:
         if isinstance(engine, ClosedEngine):
             second.iterations_left = engine.iterations_left or 0
         self._second = max(self._second + 1, (now_ns - engine.measure_from_ns) // 10**9)
+        self._recorder.until_ns = engine.measure_from_ns + (self._second + 1) * 10**9
         self._pipe.send(("second", second))
 
     async def _probe_lag(self) -> None:
