@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def _bounds(parameter: Parameter, size: int, needs: Sequence[float | None], numb
     act = 'give it more, load less, or say order = "sequential", which begins again at its end'
     if sum(known) > size:
         raise BadInput(
-            f"{name} has {size:,} values to be used once each, and the load needs about {sum(known):,.0f}",
+            f"{name} has {size:,} values to be used once each, and the load needs about {math.ceil(sum(known)):,}",
             next_act=act,
         )
     even = len(known) < len(needs) or not sum(known)
