@@ -21,6 +21,7 @@ import pytest
 from headway.errors import BadInput, SourceRefused, TargetUnreachable
 from headway.load import drive, feed, histogram, hits, reach
 from headway.load.scenario import single
+from headway.load.target import parse
 from headway.model import Arrivals, FailureKind, LoadModel, Parameter, Phase, PhaseHits, Progress, Route, Scenario
 from load_target import OK, says, target
 
@@ -282,7 +283,7 @@ def test_what_is_not_there_or_not_http_is_refused_before_any_load(tmp_path: Path
 def test_a_slow_service_is_loaded_all_the_same() -> None:
     """Silence is a finding, not an error: only what can't be connected to is refused."""
     with target(says(b"")) as silent:
-        reach.check(("127.0.0.1", int(silent.url.rpartition(":")[2])), "x", single(silent.url))
+        reach.arrive(parse(silent.url), single(silent.url))
 
 
 def test_a_query_gives_a_parameter_its_values(postgres_url: str) -> None:

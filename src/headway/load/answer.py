@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headway.load import encoding
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,9 +43,4 @@ def decoded(headers: Headers, body: bytes, most_bytes: int) -> bytes:
     Raises:
         ValueError: damaged, larger than that, or in an encoding nobody here knows.
     """
-    named = b",".join(value for name, value in headers if name == b"content-encoding").strip().lower()
-    if named not in {b"", b"identity"}:
-        raise ValueError(f"content encoding {named.decode('latin-1')!r} is not known")
-    if len(body) > most_bytes:
-        raise ValueError(f"more than {most_bytes} bytes")
-    return body
+    return encoding.plain(b",".join(value for name, value in headers if name == b"content-encoding"), body, most_bytes)

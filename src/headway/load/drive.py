@@ -10,7 +10,7 @@ from headway.load import calibration, environment, feed, rationing, replay, shap
 from headway.load.crew import Crew, Stop
 from headway.load.local import Here
 from headway.load.log import LoadLog
-from headway.load.scenario import split_url
+from headway.load.target import parse
 from headway.load.worker import Assignment
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headway.load.crew import Hands
+    from headway.load.target import Address, Target
     from headway.model import Phase, Progress, Scenario
 
 __all__ = ["Stop", "drive"]
@@ -30,11 +31,12 @@ class Site(Protocol):
     def size(self) -> int:
         """How many generators fit, once the target's address is known."""
 
-    def arrive(self, host: str, port: int, header: str, scenario: Scenario) -> tuple[str, int]:
+    def arrive(self, target: Target, scenario: Scenario) -> Address:
         """
         The target's address, as it is found there.
 
         Raises:
+            BadInput: a proxy is asked for there.
             TargetUnreachable: nothing there speaks HTTP.
         """
 
@@ -79,7 +81,7 @@ def drive(
     Args:
         scenario: the traffic.
         phases: how much of it, and how long.
-        target_url: `http://host:port`; its path is not used, the routes have theirs.
+        target_url: `http://host:port` or `https://host:port`; its path is not used, the routes have theirs.
         folder: the run's folder.
         database_url: where parameters given by a query are read.
         workers: generator processes; None: as many as fit (`Site.size`).
@@ -95,14 +97,13 @@ def drive(
         BadInput: the target or a parameter means nothing.
         TargetUnreachable: nothing there speaks HTTP.
     """
-    host, port, _ = split_url(target_url)
-    header = f"{host if ':' not in host else f'[{host}]'}:{port}"
+    target = parse(target_url)
     scenario = environment.filled(scenario)
     values = feed.values(scenario.parameters, database_url)
     portions = [rationing.portion(scenario, phases, number, values) for number in range(len(phases))]
     names = [each.name for each in scenario.routes]
     with closing(_site(on)) as site:
-        address = site.arrive(host, port, header, scenario)
+        address = site.arrive(target, scenario)
         count = workers or site.size
         calibrated = calibration.for_run(measure_now=calibrate) if on is None else None
         with closing(LoadLog(folder)) as log:
@@ -115,7 +116,8 @@ def drive(
                 shares = [
                     Assignment(
                         phase=phase, routes=scenario.routes, parameters=portions[number][0], values=portions[number][1],
-                        address=address, host=header, worker=each, workers=crew_size,
+                        address=address, host=target.header(scenario.wire), worker=each, workers=crew_size,
+                        scheme=target.scheme, name=target.name(scenario.wire),
                         journeys=scenario.journeys, wire=scenario.wire,
                         recording=None if recording is None else recording.share(each, crew_size),
                     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from headway.load.crew import Message
+    from headway.load.target import Address, Target
     from headway.load.worker import Assignment
     from headway.model import Scenario
 
@@ -40,22 +41,22 @@ class Here:
     """This machine as the place where the generators run (`drive.Site`)."""
 
     def __init__(self) -> None:
-        self._address = ("", 0)
+        self._address: Address = ("", 0)
 
     @property
     def size(self) -> int:
         """See `default_workers`."""
-        return default_workers(self._address[0])
+        # A Unix socket's other end is on this machine.
+        return default_workers("127.0.0.1" if isinstance(self._address, str) else self._address[0])
 
-    def arrive(self, host: str, port: int, header: str, scenario: Scenario) -> tuple[str, int]:
+    def arrive(self, target: Target, scenario: Scenario) -> Address:
         """
         The target's address, after one harmless request to it.
 
         Raises:
-            TargetUnreachable: nothing there speaks HTTP.
+            BadInput, TargetUnreachable: as `reach.arrive`.
         """
-        self._address = reach.resolve(host, port)
-        reach.check(self._address, header, scenario)
+        self._address = reach.arrive(target, scenario)
         return self._address
 
     def hands(self, shares: Sequence[Assignment]) -> Local:

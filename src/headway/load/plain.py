@@ -25,6 +25,7 @@ BATCH = 128
 SLICE_NS = 2_000_000
 """How long the poller may keep the event loop for itself while more and more is ready."""
 READ_BYTES = 1 << 16
+QUEUE_FULL_S = 0.002
 _OUT = select.EPOLLOUT
 _ALL = select.EPOLLIN | select.EPOLLOUT
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
@@ -84,6 +85,10 @@ class Poller:
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = sock.connect_ex(address)
+            while code == errno.EAGAIN and sock.family == socket.AF_UNIX:
+                # The listener's queue is full, and nothing says when it has room: connect(2), EAGAIN.
+                await asyncio.sleep(QUEUE_FULL_S)
+                code = sock.connect_ex(address)
             if code in _UNDER_WAY:
                 await self._connected(sock)
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

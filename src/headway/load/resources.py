@@ -8,9 +8,12 @@ import socket
 import sys
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    from headway.load.target import Address
 
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 SOCKETS = {socket.AF_INET: Path("/proc/net/tcp"), socket.AF_INET6: Path("/proc/net/tcp6")}
@@ -76,7 +79,7 @@ class Ports:
         address: (host, port) as numbers; anything else (a Unix socket) needs no port and has no count.
     """
 
-    def __init__(self, address: tuple[str, int] | None) -> None:
+    def __init__(self, address: Address | None) -> None:
         self._family, self._remote = _as_the_kernel_prints(address)
 
     def in_use(self) -> int | None:
@@ -90,7 +93,7 @@ class Ports:
 
 
 def _as_the_kernel_prints(
-    address: tuple[str, int] | None,
+    address: Address | None,
 ) -> tuple[socket.AddressFamily | None, re.Pattern[bytes] | None]:
     for family in SOCKETS if address else ():
         try:
@@ -113,7 +116,7 @@ class Watch:
         from_ns: when the measured time begins, on the monotonic clock; to_ns: when it ends.
     """
 
-    def __init__(self, address: tuple[str, int] | None, from_ns: int, to_ns: int) -> None:
+    def __init__(self, address: Address | None, from_ns: int, to_ns: int) -> None:
         self._ports = Ports(address)
         self._from_ns, self._to_ns = from_ns, to_ns
         self._next_ns = from_ns

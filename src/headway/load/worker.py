@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from headway.load import replay, resources, shape, starts
+from headway.load import dial, replay, resources, shape, starts
 from headway.load.closed import ClosedEngine
-from headway.load.dial import Dialer
 from headway.load.draw import RanDry
 from headway.load.open import OpenEngine
 from headway.load.pacer import Pacer
@@ -28,9 +27,11 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection as Pipe
     from pathlib import Path
 
+    from headway.load.dial import Dialer
     from headway.load.engine import Engine
     from headway.load.replay import Recording
     from headway.load.starts import Starts
+    from headway.load.target import Address
     from headway.model import Journey, Parameter, Phase, Route
 
 NICENESS = -10
@@ -51,13 +52,14 @@ class Assignment:
     routes: tuple[Route, ...]
     parameters: tuple[Parameter, ...]
     values: Mapping[str, tuple[str, ...]]
-    address: tuple[str, int]
+    address: Address
     host: str
     worker: int
     workers: int
     journeys: tuple[Journey, ...] = ()
     wire: Wire = field(default_factory=Wire)
     scheme: str = "http"
+    name: str = ""  # what the certificate must be for
     recording: Recording | None = None  # its own share of what is replayed
 
 
@@ -104,15 +106,15 @@ class Work:
         loop = asyncio.get_running_loop()
         self._started = loop.create_future()
         loop.set_exception_handler(self._break)
-        phase = self._mine.phase
-        poller = Poller(loop)
+        mine, poller = self._mine, Poller(loop)
         loop.add_reader(self._pipe.fileno(), self._heard)
-        made = starts.of(self._mine)
+        made = starts.of(mine)
+        dialer = dial.dialer(mine.wire, mine.address, mine.phase.timeout_s, poller, scheme=mine.scheme, name=mine.name)
         gc.collect()
         gc.freeze()
         self._pipe.send(("ready",))
         began_ns = await self._started
-        engine = self._engine(Dialer(self._mine.address, phase.timeout_s, poller), poller, made, began_ns)
+        engine = self._engine(dialer, poller, made, began_ns)
         loop.call_later(max(0.0, (began_ns - monotonic_ns()) / 1e9), engine.begin)
         lag = loop.create_task(self._probe_lag())
         ramp = loop.create_task(self._set_users(engine))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from headway.load.cluster.host import Hello
+    from headway.load.target import Address, Target
     from headway.model import Scenario
 
     Answer = TypeVar("Answer")
@@ -54,7 +55,7 @@ class Cluster:
         """Threads its workers declare: a generator for each is the default."""
         return sum(self.threads.values())
 
-    def arrive(self, host_name: str, port: int, header: str, scenario: Scenario) -> dict[str, tuple[str, int]]:
+    def arrive(self, target: Target, scenario: Scenario) -> dict[str, Address]:
         """
         The target's address as each Dask worker finds it.
 
@@ -63,12 +64,12 @@ class Cluster:
         """
 
         async def look(worker: str) -> Any:
-            return await self.ask(worker, host.arrive, host_name, port, header, scenario, within_s=3 * ANSWER_S)
+            return await self.ask(worker, host.arrive, target, scenario, within_s=3 * ANSWER_S)
 
         found = self.wait(self.of_each(self.threads, look))
         for worker, address in found.items():
-            if isinstance(address[1], str):
-                raise TargetUnreachable(f"seen from {self.named(worker)}: {address[0]}", next_act=address[1])
+            if isinstance(address, host.Refusal):
+                raise TargetUnreachable(f"seen from {self.named(worker)}: {address.what}", next_act=address.next_act)
         return found
 
     def named(self, worker: str) -> str:

@@ -30,6 +30,7 @@ from headway.load.resources import Watch
 
 if TYPE_CHECKING:
     from headway.load.cluster.parcel import Files
+    from headway.load.target import Address, Target
     from headway.load.worker import Assignment
     from headway.model import Scenario
 
@@ -50,6 +51,14 @@ class Hello:
     python: str
     name: str
     machine: str  # the same for all that share a kernel and its network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a machine does not reach the target, and what to do."""
+
+    what: str
+    next_act: str
 
 
 def source_digest() -> str:
@@ -83,18 +92,12 @@ async def clock() -> int:
     return monotonic_ns()
 
 
-async def arrive(host: str, port: int, header: str, scenario: Scenario) -> tuple[str, int] | tuple[str, str]:
-    """The target's address as this machine finds it; or (what is wrong, what to do)."""
-
-    def look() -> tuple[str, int]:
-        address = reach.resolve(host, port)
-        reach.check(address, header, scenario)
-        return address
-
+async def arrive(target: Target, scenario: Scenario) -> Address | Refusal:
+    """The target's address as this machine finds it."""
     try:
-        return await asyncio.to_thread(look)
+        return await asyncio.to_thread(reach.arrive, target, scenario)
     except HeadwayError as error:
-        return error.what, error.next_act
+        return Refusal(what=error.what, next_act=error.next_act)
 
 
 class Hosted:

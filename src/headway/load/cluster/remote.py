@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from headway.load.crew import Message
+    from headway.load.target import Address, Target
     from headway.load.worker import Assignment
     from headway.model import Scenario
 
@@ -57,21 +58,21 @@ class There:
 
     def __init__(self, on: str) -> None:
         self._cluster = Cluster(on)
-        self._addresses: Mapping[str, tuple[str, int]] = {}
+        self._addresses: Mapping[str, Address] = {}
 
     @property
     def size(self) -> int:
         """A generator for each thread that the cluster's workers declare."""
         return self._cluster.size
 
-    def arrive(self, host: str, port: int, header: str, scenario: Scenario) -> tuple[str, int]:
+    def arrive(self, target: Target, scenario: Scenario) -> Address:
         """
         The target's address as the first worker finds it; each generator uses what its own machine finds.
 
         Raises:
             TargetUnreachable: one of them finds nothing that speaks HTTP.
         """
-        self._addresses = self._cluster.arrive(host, port, header, scenario)
+        self._addresses = self._cluster.arrive(target, scenario)
         return next(iter(self._addresses.values()))
 
     def hands(self, shares: Sequence[Assignment]) -> Remote:
@@ -86,9 +87,7 @@ class There:
 class Remote:
     """The hands of a crew (`crew.Hands`) on a cluster."""
 
-    def __init__(
-        self, cluster: Cluster, shares: Sequence[Assignment], addresses: Mapping[str, tuple[str, int]]
-    ) -> None:
+    def __init__(self, cluster: Cluster, shares: Sequence[Assignment], addresses: Mapping[str, Address]) -> None:
         self._cluster = cluster
         run = uuid.uuid4().hex[:12]
         self._spread = spread(cluster.threads, len(shares))
