@@ -48,6 +48,7 @@ document.addEventListener('DOMContentLoaded', front);
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: without it every answer waits for a delayed acknowledgement
     elsewhere = ""
 
     def log_message(self, format: str, *args: object) -> None:

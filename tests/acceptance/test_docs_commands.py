@@ -46,6 +46,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copy(scenario, root / "scenario.toml")
     for name, genuine in IMPORTED.items():
         shutil.copy(Path(__file__).parents[1] / "made/interchange" / genuine, root / name)
+    for name in ("visit.har", "access.log"):
+        shutil.copy(Path(__file__).parents[1] / "made/init" / name, root / name)
     lab = Lab(root / ".headway/lab")
     try:
         lab.up(stage=3, scale=0.02)
@@ -61,11 +63,12 @@ def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     words = shlex.split(command.partition(" | ")[0])[1:]
     lab = Lab(root / ".headway/lab")
     status = lab.status()
-    if not status.running and ("--lab" in words or "--against" in words):
+    if not status.running and {"--lab", "--against", "--openapi"} & set(words):
         status = lab.up(stage=3, scale=0.02)
     for option, name in STAND_INS.items():
         if option in words:
             words[words.index(option) + 1] = getattr(status, name)
+    words = [f"{status.app_url}/openapi.json" if word.endswith(":8000/openapi.json") else word for word in words]
     if "--duration" in words:
         words[words.index("--duration") + 1] = "2"
     environment = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(root / "cache")}

@@ -132,14 +132,18 @@ def pace(spool: Spool, routes: frozenset[int] | None, *, stretch_s: float) -> Pa
     )  # fmt: skip
 
 
-def replay_lines(spool: Spool, names: Mapping[int, str], *, from_us: int, stretch_s: float) -> Iterator[str]:
-    """The lines of a replay file: `model.Replay`. The first arrival of the stretch is at 0 s."""
+def replay_lines(spool: Spool, names: Mapping[int, str], *, from_us: int, stretch_s: float, most: int) -> Iterator[str]:
+    """The lines of a replay file: `model.Replay`. The first arrival of the stretch is at 0 s; at most `most`."""
     start: int | None = None
+    count = 0
     for at_us, route, target in spool:
         name = names.get(route)
         if name is None or at_us < from_us:
             continue
         start = at_us if start is None else start
         if at_us - start >= stretch_s * 1e6:
+            return
+        count += 1
+        if count > most:
             return
         yield json.dumps({"at_s": (at_us - start) / 1e6, "route": name, "path": target}) + "\n"

@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,11 +181,12 @@ def _draft(
         return from_har.draft(har, name=name, host=host, writes=writes)
     document = None if openapi is None else openapi_document.read(openapi)
     if access_logs:
-        return from_log.draft(
+        draft = from_log.draft(
             access_logs, spool, name=name or (document.title if document is not None else "service"),
             api_paths=None if document is None else document.paths, speed=speed, stretch_s=stretch_s,
             prefix=prefix, said=_say,
         )  # fmt: skip
+        return draft if document is None else replace(draft, target_url=document.base[0])
     if document is None:
         raise BadInput("there is nothing to begin from", next_act="name a source")
     return from_openapi.draft(document, name=name, writes=writes)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from headway.errors import BadInput
+from headway.load import replay
 from headway.load.drafts import figures
 from headway.load.drafts.arrivals import Pace, Spool, pace, replay_lines
 from headway.load.drafts.draft import Draft, several
@@ -92,7 +93,10 @@ def draft(
         found=_found(files, seen, everything),
         notes=_notes(seen, kept, f"{prefix}keys", by_api=api_paths is not None),
         remarks=remarks,
-        files={**feeds, arrivals: replay_lines(spool, names, from_us=sent.busiest_from_us, stretch_s=stretch_s)},
+        files={
+            **feeds,
+            arrivals: replay_lines(spool, names, from_us=sent.busiest_from_us, stretch_s=stretch_s, most=replay.MOST),
+        },
         proposals=proposals(kept, routes, seen, sent),
         baselines=_baselines(kept, routes),
     )
@@ -262,6 +266,8 @@ def _load_remarks(
     ]
     what = "the whole log" if sent.seconds <= stretch_s else f"the log's busiest {stretch_s / 60:g} minutes"
     words.append(f"{arrivals} has every arrival of {what}, with its own path.")
+    if sent.requests > replay.MOST:
+        words.append(f"A replay has at most {replay.MOST:,} arrivals: the file ends there.")
     if speed is None:
         words.append(
             f'To send exactly those: arrivals = "replay" and replay = {{ file = "{arrivals}", speed = 1 }}, instead of '
