@@ -216,7 +216,10 @@ class OpenEngine(Engine):
     def _swept(self, now_ns: int) -> None:
         too_old = now_ns - self._timeout_ns
         while self.backlog and self._oldest_ns() < too_old:
-            self._give_up(FailureKind.UNSENT, "every connection was busy")
+            if self._open:
+                self._give_up(FailureKind.UNSENT, "every connection was busy")
+            else:  # the dialer is about to say so too
+                self._give_up(FailureKind.CONNECT_TIMEOUT, "no connection came to be in time")
         if self.sending:
             self._connect_missing()
 
