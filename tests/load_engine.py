@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import uvloop
 
-from headway.load import histogram, starts
+from headway.load import dial, histogram, starts
 from headway.load.closed import ClosedEngine
-from headway.load.dial import Dialer
 from headway.load.open import OpenEngine
 from headway.load.pacer import Pacer
 from headway.load.plain import Poller
 from headway.load.recorder import Recorder
-from headway.load.scenario import split_url
+from headway.load.target import parse
 from headway.load.worker import Assignment
 from headway.model import FailureKind, LoadModel, Phase, Scenario
 
@@ -56,16 +55,18 @@ def run(url: str, scenario: Scenario, phase: Phase, *, seconds: float = 0.25) ->
 
 
 async def _driven(url: str, scenario: Scenario, phase: Phase, seconds: float) -> Tally:
-    host, port, _ = split_url(url)
+    wire, target = scenario.wire, parse(url)
     mine = Assignment(
         phase=phase, routes=scenario.routes, parameters=scenario.parameters, journeys=scenario.journeys,
-        wire=scenario.wire, values={}, address=(host, port), host=f"{host}:{port}", worker=0, workers=1,
+        wire=wire, values={}, address=str(wire.unix_socket) if wire.unix_socket else target.place(wire),
+        host=target.header(wire), scheme=target.scheme, name=target.name(wire), worker=0, workers=1,
     )  # fmt: skip
     recorder, poller = Recorder(len(scenario.routes)), Poller(asyncio.get_running_loop())
     began_ns = monotonic_ns()
     shared: Any = {
-        "dialer": Dialer((host, port), phase.timeout_s, poller), "poller": poller, "recorder": recorder,
-        "starts": starts.of(mine), "timeout_ns": int(phase.timeout_s * 1e9), "wire": scenario.wire, "origin": url,
+        "dialer": dial.dialer(wire, mine.address, phase.timeout_s, poller, scheme=mine.scheme, name=mine.name),
+        "poller": poller, "recorder": recorder, "starts": starts.of(mine), "wire": wire,
+        "timeout_ns": int(phase.timeout_s * 1e9), "origin": f"{mine.scheme}://{mine.host}",
     }  # fmt: skip
     engine: OpenEngine | ClosedEngine
     if phase.model is LoadModel.OPEN:

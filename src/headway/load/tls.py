@@ -29,6 +29,7 @@ _WRONG = {
     21: _UNKNOWN,
     23: "it was revoked",
 }
+_OF_ANOTHER = frozenset({62, 64})
 """Reasons for which a certificate is not accepted. Source: OpenSSL, X509_STORE_CTX_get_error(3)."""
 
 
@@ -76,7 +77,7 @@ def context(wire: Wire) -> ssl.SSLContext:
 def reason(error: ssl.SSLError) -> str:
     """Why TLS failed, for people."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code == 62:
+        if error.verify_code in _OF_ANOTHER:
             return f"the certificate is for another host: {error.verify_message}"
         return f"the certificate is not accepted: {_WRONG.get(error.verify_code, error.verify_message)}"
     said = (error.reason or str(error)).lower().replace("_", " ")
