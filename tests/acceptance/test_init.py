@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from headway.promises import increment
 from keyboard import HEADWAY, HELD_TO_MODES, ROOT
 
 MADE = ROOT / "tests/made/init"
-OPENAPI = {
+OPENAPI: dict[str, Any] = {
     "openapi": "3.1.0", "info": {"title": "Shop API", "version": "1"}, "servers": [{"url": "http://127.0.0.1:8000/v1"}],
     "paths": {
         "/users/{id}": {
@@ -103,6 +105,32 @@ def test_what_is_written_is_understood(home: Path, init: Init, words: tuple[str,
         line for line in (folder / "spec.md").read_text().splitlines() if "**Note**: proposed, not agreed." in line
     ]
     assert len(notes) == len(promise.criteria)
+
+
+def test_texts_no_file_can_hold_are_written_all_the_same(home: Path, init: Init) -> None:
+    """Half a surrogate pair in a body, a title of control characters: still a file, and still read back."""
+    body = {"content": {"application/json": {"example": {"a": "\ud800", "b": 'x\u2028\u0000\'"""\\'}}}}
+    strange = {
+        **OPENAPI, "info": {"title": "\u0007\ud800 ]]\n[load]"},
+        "paths": {"/a": {"post": {"requestBody": body}, "get": {"description": "x"}}},
+    }  # fmt: skip
+    (home / "strange.json").write_text(json.dumps(strange))
+    done = init("--openapi", "strange.json", "--writes", "--scenario", "x.toml")
+    assert done.returncode == 0, done.stderr
+    assert [each.method for each in scenarios.read(home / "x.toml").routes] == ["GET", "POST"]
+
+
+def test_what_is_a_comment_is_a_route_without_its_hash(home: Path, init: Init) -> None:
+    """As the file says: remove the # before its lines, and it is asked; its parameters come with it."""
+    key = {"name": "order", "in": "path", "required": True, "schema": {"type": "integer"}}
+    body = {"content": {"application/json": {"example": {"name": "Ann"}}}}
+    paths = {**OPENAPI["paths"], "/orders/{order}": {"put": {"parameters": [key], "requestBody": body}}}
+    (home / "more.json").write_text(json.dumps({**OPENAPI, "paths": paths}))
+    assert init("--openapi", "more.json", "--scenario", "x.toml").returncode == 0
+    text = (home / "x.toml").read_text()
+    assert [each.method for each in scenarios.read(home / "x.toml").routes] == ["GET"]
+    (home / "y.toml").write_text(re.sub(r"(?m)^#(?=\S)", "", text))
+    assert [each.method for each in scenarios.read(home / "y.toml").routes] == ["GET", "DELETE", "PUT"]
 
 
 def test_nothing_is_replaced_unless_asked(home: Path, init: Init) -> None:

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headway.load.drafts import toml
+from headway.load import written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +20,10 @@ _TABLE = re.compile(r"^\[(?P<name>load|(?:parameters|feeds)\.[\w\"-]+)\]\s*$|^(?
 
 
 def render(draft: Draft) -> str:
-    """The file's text. What is in comments changes nothing; the rest is `toml.dumps`'s."""
+    """The file's text. What is in comments changes nothing; the rest is `written.dumps`'s."""
     head = [f"First draft, made by 'headway init' from {draft.found}.", *draft.notes]
     lines = [*comment(head), ""]
-    lines += _remarked(toml.dumps(draft.scenario).splitlines(), draft, [each.name for each in draft.scenario.routes])
+    lines += _remarked(written.dumps(draft.scenario).split("\n"), draft, [each.name for each in draft.scenario.routes])
     if draft.asleep:
         lines += [
             "",
@@ -59,8 +59,8 @@ def _asleep(draft: Draft) -> list[str]:
     only = replace(
         draft.scenario, routes=draft.asleep, parameters=draft.asleep_parameters, journeys=(), setup=(), teardown=()
     )
-    text = toml.dumps(only)
+    text = written.dumps(only)
     start = re.search(r"^\[(?:parameters|feeds)\.|^\[\[routes\]\]", text, re.MULTILINE)
-    lines = text[start.start() if start else 0 :].splitlines()
+    lines = text[start.start() if start else 0 :].split("\n")
     remarked = _remarked(lines, draft, [each.name for each in draft.asleep])
     return [line if line.startswith("# ") or not line else f"#{line}" for line in remarked]

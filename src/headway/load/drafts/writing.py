@@ -91,7 +91,7 @@ def _write(
             stage = Path(room) / folder.resolve().name
             for name, lines in files.items():
                 (stage / name).parent.mkdir(parents=True, exist_ok=True)
-                with (stage / name).open("w", encoding="utf-8", newline="") as stream:
+                with (stage / name).open("w", encoding="utf-8", errors="replace", newline="") as stream:
                     stream.writelines(lines)
             _read_back(stage, scenario, increment_too=increment_too)
             _move(stage, folder, list(files))
