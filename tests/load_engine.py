@@ -79,7 +79,8 @@ async def _driven(url: str, scenario: Scenario, phase: Phase, seconds: float) ->
         )
     engine.measure_from_ns, engine.measure_to_ns = began_ns, began_ns + int(seconds * 1e9)
     engine.begin()
-    await asyncio.sleep(seconds)
+    while monotonic_ns() < engine.measure_to_ns and not (isinstance(engine, ClosedEngine) and engine.exhausted):
+        await asyncio.sleep(0.01)
     engine.wake()
     engine.stop_sending(forget_backlog=False)
     async with asyncio.timeout(10):

@@ -305,7 +305,7 @@ def test_a_new_connection_for_each_request_is_in_its_time(phase: Phase) -> None:
     """Without keep-alive there are as many connections as requests, each asks to close, and the user's clock runs."""
     made = scenario(replace(step("/"), weight=1), wire=Wire(keep_alive=False))
     with target(says(OK)) as service:
-        found = run(service.url, made, phase)
+        found = run(service.url, made, phase, seconds=5 if phase.iterations else 0.25)
         connections, heads = service.connections, service.asked
     assert len(heads) == found.sent == found.good[0] == connections == 25
     assert all(b"\r\nconnection: close\r\n" in head for head in heads)
@@ -358,12 +358,15 @@ def test_redirects_are_followed_on_one_clock(model: LoadModel, *, closing: bool)
 
     made = scenario(Route(name="r", method="POST", path="/3"), wire=Wire(redirects=3))
     with target(answer) as service:
-        found = run(service.url, made, QUICK if model is LoadModel.OPEN else replace(CLOSED, users=5, iterations=25))
+        if model is LoadModel.OPEN:
+            found = run(service.url, made, QUICK)
+        else:
+            found = run(service.url, made, replace(CLOSED, users=5, iterations=25), seconds=5)
         heads = service.asked
     assert found.good == {0: 25}
     assert found.planned == found.sent == 25
     assert found.statuses == {200: 25}
-    assert 40 <= found.quantile_ms("service", 0.5) < 80
+    assert 40 <= found.quantile_ms("service", 0.5) < 200
     methods = Counter((head.split(b" ")[0], head.split(b" ")[1]) for head in heads)
     assert methods == {(b"POST", b"/3"): 25, (b"GET", b"/2"): 25, (b"GET", b"/1"): 25, (b"GET", b"/0"): 25}
     assert all(b"cookie: at=1" in head for head in heads if head.startswith(b"GET /0"))
