@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -208,6 +208,8 @@ class Machine:
     cores: int
     memory_bytes: int
     kernel: str
+    id: str | None = field(default=None, compare=False)  # a digest of the installation's own id
+    boot: str | None = field(default=None, compare=False)  # a digest of what the kernel calls this boot
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,7 @@ class Clause:
     error rate and availability; None for indexed, monitoring, alerts (they hold or they don't).
     `route` is None for the whole API, else "GET /users/{id}". `at_rate_per_s` is the load under which it must hold,
     None when the text names none. `assumed` lists, in words, what the text left open and how it was read.
+    `windows_ratio`, when set, is the share of the run's windows of `window_s` seconds in each of which it must hold.
     """
 
     subject: Subject
@@ -73,6 +74,8 @@ class Clause:
     route: str | None = None
     at_rate_per_s: float | None = None
     assumed: tuple[str, ...] = ()
+    windows_ratio: float | None = None
+    window_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
