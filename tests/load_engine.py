@@ -79,7 +79,8 @@ async def _driven(url: str, scenario: Scenario, phase: Phase, seconds: float) ->
         )
     engine.measure_from_ns, engine.measure_to_ns = began_ns, began_ns + int(seconds * 1e9)
     engine.begin()
-    while monotonic_ns() < engine.measure_to_ns and not (isinstance(engine, ClosedEngine) and engine.exhausted):
+    counted = engine if isinstance(engine, ClosedEngine) else None
+    while monotonic_ns() < engine.measure_to_ns and not (counted and counted.exhausted):  # noqa: ASYNC110 - as below
         await asyncio.sleep(0.01)
     engine.wake()
     engine.stop_sending(forget_backlog=False)

@@ -300,6 +300,26 @@ def test_users_follow_a_file(tmp_path: Path) -> None:
     assert found.good[3] > 2.5 * found.good[0]
 
 
+@pytest.mark.parametrize("phase", [QUICK, replace(CLOSED, users=3)], ids=["open", "closed"])
+def test_a_visitor_whose_connection_was_closed_while_it_thought_connects_anew(phase: Phase) -> None:
+    """A service that closes idle connections without a word breaks no journey: the next step takes another one."""
+
+    async def answer(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        writer.close()
+
+    pause = Think(low_s=0.04, high_s=0.04)
+    made = scenario(step("/a"), step("/b"), journeys=(journey(pause, pause),))
+    with target(answer) as service:
+        found = run(service.url, made, replace(phase, rate_per_s=40), seconds=0.6)
+        connections = service.connections
+    assert found.good[0] >= found.good[1] >= 6
+    assert connections >= found.good.total() > connections - 4
+    assert found.failures == {}
+
+
 @pytest.mark.parametrize("phase", [QUICK, replace(CLOSED, iterations=25)], ids=["open", "closed"])
 def test_a_new_connection_for_each_request_is_in_its_time(phase: Phase) -> None:
     """Without keep-alive there are as many connections as requests, each asks to close, and the user's clock runs."""
