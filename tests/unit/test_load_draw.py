@@ -212,7 +212,7 @@ def _closed(**how: object) -> Phase:
         ([phase(rate_per_s=20.0, warmup_s=11)], "105"),
         ([phase(rate_per_s=20.5), phase(rate_per_s=20.5)], "103"),
         ([_closed(iterations=404)], "101"),
-        ([_closed(iterations=81, iterations_each=True)], "101"),
+        ([_closed(iterations=81, iterations_each=True)], "102"),
     ],
 )
 def test_load_that_would_run_dry_is_refused_before_it_begins(phases: list[Phase], needed: str) -> None:

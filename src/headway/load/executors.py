@@ -65,6 +65,7 @@ def translated(sheet: Sheet, table: Mapping[str, Any]) -> Table:
         theirs = "rate" if name.startswith("constant") else "startRate"
         put("rate_per_s", theirs, (sheet.number(table, theirs, 0.0, above=-1e-9) or 0.0) / unit_s)
         found.setdefault("rate_per_s", 0.0)
+        sheet.whole(table, "preAllocatedVUs", None)  # it must mean something, also where maxVUs goes before it
         put("max_connections", "preAllocatedVUs")
         put("max_connections", "maxVUs")
         put("stages", "stages", _stages(sheet, table, "rate_per_s", unit_s))

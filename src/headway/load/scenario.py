@@ -83,8 +83,9 @@ def single(url: str, *, method: str = "GET") -> Scenario:
 
 def _commands(sheet: Sheet, tables: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """One command, or a list of them."""
-    if isinstance(tables.get(key), str):
-        return (sheet.text(tables, key) or "",)
+    command = tables.get(key)
+    if isinstance(command, str) and command.strip():
+        return (command,)
     rows = sheet.rows(tables, key, example=f'{key} = ["python seed.py"]')
     for at, each in enumerate(rows):
         if not isinstance(each, str) or not each.strip():
