@@ -22,6 +22,7 @@ from headway.interchange.watching import Watchers, watched
 from headway.load import hooks
 from headway.load import scenario as scenarios
 from headway.load.drive import Stop
+from headway.load.wire_choice import WireChoice
 from headway.promises import increment
 from headway.report.live import LiveView
 
@@ -41,7 +42,8 @@ class Means:
 
     `workers`: generator processes, None chooses. `on`: `dask://host:port` of a scheduler whose workers make the load,
     None: this machine does. `tolerate`: how many generator processes may be lost without ending the run. `calibrate`:
-    measure first what this machine's generator can reach, where that is not known.
+    measure first what this machine's generator can reach, where that is not known. `wire`: how requests travel, where
+    that is not as the scenario says.
     """
 
     workers: int | None = None
@@ -49,6 +51,7 @@ class Means:
     tolerate: int = 0
     calibrate: bool = False
     watchers: Watchers = field(default_factory=Watchers)
+    wire: WireChoice = field(default_factory=WireChoice)
 
 
 ORDINARY = Means()
@@ -128,6 +131,7 @@ def load(
         TargetUnreachable: nothing that speaks HTTP answers.
         SourceRefused: a named source refuses.
     """
+    scenario = replace(scenario, wire=means.wire.over(scenario.wire))
     stop = Stop()
     with (
         two_interrupts(stop),

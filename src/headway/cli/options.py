@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from headway.cli.wire import WireOptions
 from headway.conventions import LAB_FOLDER, STATE_FOLDER
 from headway.errors import BadInput
 from headway.model import Sources
@@ -96,7 +97,7 @@ def watched(pairs: list[str] | None) -> tuple[tuple[str, int], ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(WireOptions):
     """What a person asked to be loaded and looked at; `flattened` makes an option of each field."""
 
     against: AgainstOption = None
@@ -156,6 +157,7 @@ class Asked:
             tolerate=self.tolerate,
             calibrate=self.calibrate,
             watchers=Watchers(otlp_url=self.otlp, metrics_port=self.metrics_port),
+            wire=self.wire_choice(),
         )
 
     def promise_roots(self) -> tuple[Path, ...]:
@@ -172,7 +174,7 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(Asked, include_extras=True)
     shared = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
-        for each in fields(Asked)
+        for each in sorted(fields(Asked), key=lambda each: each in fields(WireOptions))  # those stand last
     ]
     own = [
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY)

@@ -24,11 +24,24 @@ if TYPE_CHECKING:
 
 def notes(evidence: Evidence) -> Iterator[str]:
     """A line for each thing, with its phase."""
+    yield from _wire(evidence)
     yield from _calibration(evidence)
     for hits in evidence.phases:
         for each in (_lost, _short, _share, _floor, _near, _stolen, _skew):
             for said in each(hits):
                 yield f"{hits.phase.name}: {said}"
+
+
+def _wire(evidence: Evidence) -> Iterator[str]:
+    """What was agreed to that makes the run say less."""
+    wire, encrypted = evidence.scenario.wire, evidence.target_url.startswith("https:")
+    if wire.insecure and encrypted:
+        yield "any TLS certificate was accepted (insecure): who answered was not checked"
+    calibrated = any(hits.health.calibrated_per_s is not None for hits in evidence.phases)
+    if calibrated and (wire.http2 or encrypted or not wire.keep_alive):
+        how = [("HTTP/2", wire.http2), ("TLS", encrypted), ("a connection a request", not wire.keep_alive)]
+        used = " and ".join(name for name, is_so in how if is_so)
+        yield f"the generator is calibrated over clear text with HTTP/1.1 kept alive: {used} costs it more than that"
 
 
 def _calibration(evidence: Evidence) -> Iterator[str]:
