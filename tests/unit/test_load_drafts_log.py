@@ -333,6 +333,16 @@ def test_proposed_figures_are_the_logs(tmp_path: Path) -> None:
     assert all(each.understood for each in (*draft.proposals, *untimed.proposals))
 
 
+@pytest.mark.parametrize(("failed", "limit"), [(0, "0.1%"), (1, "0.2%"), (30, "5%"), (300, "50%"), (900, "50%")])
+def test_the_error_rate_proposed_is_above_the_logs_and_can_be_settled(tmp_path: Path, failed: int, limit: str) -> None:
+    """A service that fails now and then is not promised to fail less; the load lasts long enough to tell."""
+    text = "".join(line("GET /a HTTP/1.1", 500 if n < failed else 200) for n in range(1_000))
+    draft = drafted(tmp_path, text)
+    assert draft.proposals[-1].text.startswith(f"Error rate < {limit} at")
+    assert f"{failed:,} of the log's 1,000 requests were answered 5xx" in draft.proposals[-1].why
+    assert draft.scenario.default_phase.duration_s >= 60
+
+
 @given(st.lists(st.integers(0, 3_000_000), min_size=1, max_size=200), st.integers(1, 20))
 def test_arrivals_come_out_in_order_however_they_went_in(times: list[int], run: int) -> None:
     """Sorted through the disk, none lost, as often as asked."""

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import re
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +13,11 @@ from urllib.parse import quote
 
 from headway.errors import BadInput
 from headway.load import replay
-from headway.load.drafts import figures
+from headway.load.drafts import figures, proposed
 from headway.load.drafts.arrivals import Pace, Spool, pace, replay_lines
 from headway.load.drafts.draft import Draft, several
 from headway.load.drafts.grouping import Templates, identifier
-from headway.load.drafts.observed import Observed, Reader, Seen, quantile_us
-from headway.load.drafts.proposed import proposals
+from headway.load.drafts.observed import Observed, Reader, Seen
 from headway.model import Arrivals, LoadModel, Parameter, Phase, Replay, Route, Scenario
 
 if TYPE_CHECKING:
@@ -27,7 +25,9 @@ if TYPE_CHECKING:
 
 ROUTES = 60
 """Routes a first scenario has at most: those asked for most. The rest is said with its share."""
-DURATION_S = 60.0
+SHORTEST_S, LONGEST_S = 60.0, 600.0
+REQUESTS_TIMES_LIMIT = 5.2
+"""So many requests, over the limit of the error rate, settle it when none fails: the gate asks for some 5,100 at 0.1%."""
 ARRIVALS_FILE = "arrivals.jsonl"
 GOOD_CLIENT_ERRORS = frozenset({404, 410})
 """Answers to keys that are gone: the service worked. Others (401, 429, 400) mean the request would have to differ."""
@@ -88,7 +88,7 @@ def draft(
             file=None,
             routes=routes,
             parameters=parameters,
-            default_phase=_phase(sent, speed, stretch_s, arrivals),
+            default_phase=_phase(sent, speed, stretch_s, arrivals, proposed.error_limit(kept)),
         ),
         found=_found(files, seen, everything),
         notes=_notes(seen, kept, f"{prefix}keys", by_api=api_paths is not None),
@@ -97,8 +97,8 @@ def draft(
             **feeds,
             arrivals: replay_lines(spool, names, from_us=sent.busiest_from_us, stretch_s=stretch_s, most=replay.MOST),
         },
-        proposals=proposals(kept, routes, seen, sent),
-        baselines=_baselines(kept, routes),
+        proposals=proposed.proposals(kept, routes, seen, sent),
+        baselines=proposed.baselines(kept, routes),
     )
 
 
@@ -117,10 +117,11 @@ def _refuse_empty(files: Sequence[Path], seen: Observed) -> None:
     )
 
 
-def _phase(sent: Pace, speed: float | None, stretch_s: float, arrivals: str) -> Phase:
+def _phase(sent: Pace, speed: float | None, stretch_s: float, arrivals: str, error_limit: float) -> Phase:
     rate = figures.rate(sent.busiest_minute_per_s)
     phase = Phase(
-        name="scenario", model=LoadModel.OPEN, arrivals=Arrivals.POISSON, rate_per_s=rate, duration_s=DURATION_S,
+        name="scenario", model=LoadModel.OPEN, arrivals=Arrivals.POISSON, rate_per_s=rate,
+        duration_s=_duration_s(rate, error_limit),
         warmup_s=5.0,
     )  # fmt: skip
     if speed is None:
@@ -133,6 +134,12 @@ def _phase(sent: Pace, speed: float | None, stretch_s: float, arrivals: str) -> 
         rate_per_s=None,
         duration_s=float(math.ceil(min(stretch_s, sent.seconds) / speed)),
     )
+
+
+def _duration_s(rate_per_s: float, error_limit: float) -> float:
+    """Long enough, within reason, for the proposed error rate to be settled: whole ten seconds."""
+    wanted_s = REQUESTS_TIMES_LIMIT / error_limit / rate_per_s
+    return min(LONGEST_S, max(SHORTEST_S, math.ceil(wanted_s / 10) * 10.0))
 
 
 def _routes(
@@ -326,23 +333,3 @@ def _notes(seen: Observed, kept: Sequence[Seen], keys: str, *, by_api: bool) -> 
         notes.append(f"{keys}/ and the replay hold values from the log: look for personal data before you commit them.")
     notes.append("A log has no request headers: add those the service needs (authorization, accept) to the routes.")
     return tuple(notes)
-
-
-def _baselines(kept: Sequence[Seen], routes: Sequence[Route]) -> tuple[str, ...]:
-    whole: Counter[int] = Counter()
-    for each in kept:
-        whole.update(each.took_us)
-    if not whole:
-        return ()
-    lines = [
-        ("API response", whole),
-        *((route.name, each.took_us) for each, route in zip(kept[:5], routes, strict=False)),
-    ]
-    found = []
-    for name, took in lines:
-        if took:
-            middle, high = (figures.ms_words(quantile_us(took, share) or 0) for share in (0.5, 0.95))
-            found.append(
-                f"{name}: {high} (P95), {middle} (P50) of {several(took.total(), 'request')}, by the log's request_time"
-            )
-    return tuple(found)

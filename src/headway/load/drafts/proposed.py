@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from headway.load.drafts import figures
+from headway.load.drafts.draft import several
 from headway.load.drafts.observed import quantile_us
 from headway.promises.proposals import Proposal
 
@@ -20,7 +21,7 @@ LEAST_TIMES = 100
 """Fewer requests than this say too little about a P95."""
 ROUTE_SHARE = 0.05
 ROUTES = 3
-_ERRORS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+_ERRORS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def proposals(kept: Sequence[Seen], routes: Sequence[Route], seen: Observed, sent: Pace) -> tuple[Proposal, ...]:
@@ -61,10 +62,41 @@ def _latency(what: str, took: Counter[int], at: str, load: str) -> Proposal:
     )
 
 
+def error_limit(kept: Sequence[Seen]) -> float:
+    """The error rate to propose: what the log has, rounded up, at least 0.1%."""
+    total = sum(each.count for each in kept)
+    return next((each for each in _ERRORS if _failed(kept) / total < each), _ERRORS[-1])
+
+
+def _failed(kept: Sequence[Seen]) -> int:
+    return sum(count for each in kept for status, count in each.statuses.items() if status >= 500)
+
+
 def _errors(kept: Sequence[Seen], total: int, at: str, load: str) -> Proposal:
-    failed = sum(count for each in kept for status, count in each.statuses.items() if status >= 500)
-    limit = next((each for each in _ERRORS if failed / total < each), 0.1)
+    limit = error_limit(kept)
+    how = "rounded up, at least 0.1%" if _failed(kept) / total < limit else "more than anybody would promise"
     return Proposal(
-        text=f"Error rate < {limit:.1%} at {at}".replace(".0%", "%"),
-        why=f"{failed:,} of the log's {total:,} requests were answered 5xx; rounded up, at least 0.1%. {load}",
+        text=f"Error rate < {limit * 100:g}% at {at}",
+        why=f"{_failed(kept):,} of the log's {total:,} requests were answered 5xx; {how}. {load}",
     )
+
+
+def baselines(kept: Sequence[Seen], routes: Sequence[Route]) -> tuple[str, ...]:
+    """What the log measured, a line for all and one for each of the first routes; none when it has no times."""
+    whole: Counter[int] = Counter()
+    for each in kept:
+        whole.update(each.took_us)
+    if not whole:
+        return ()
+    lines = [
+        ("API response", whole),
+        *((route.name, each.took_us) for each, route in zip(kept[:5], routes, strict=False)),
+    ]
+    found = []
+    for name, took in lines:
+        if took:
+            middle, high = (figures.ms_words(quantile_us(took, share) or 0) for share in (0.5, 0.95))
+            found.append(
+                f"{name}: {high} (P95), {middle} (P50) of {several(took.total(), 'request')}, by the log's request_time"
+            )
+    return tuple(found)
