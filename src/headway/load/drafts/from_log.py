@@ -27,7 +27,7 @@ ROUTES = 60
 """Routes a first scenario has at most: those asked for most. The rest is said with its share."""
 SHORTEST_S, LONGEST_S = 60.0, 600.0
 REQUESTS_TIMES_LIMIT = 5.2
-"""So many requests, over the limit of the error rate, settle it when none fails: the gate asks for some 5,100 at 0.1%."""
+"""So many requests, over the limit of the error rate, settle it when none fails: the gate asks for 5,100 at 0.1%."""
 ARRIVALS_FILE = "arrivals.jsonl"
 GOOD_CLIENT_ERRORS = frozenset({404, 410})
 """Answers to keys that are gone: the service worked. Others (401, 429, 400) mean the request would have to differ."""
