@@ -144,7 +144,7 @@ def test_what_is_used_once_is_never_used_twice(size: int, workers: int) -> None:
             try:
                 used += one()
             except draw.RanDry as dry:
-                assert f"x ran dry: each of its {size:,} values" in str(dry)
+                assert f"x ran dry: of its {size:,} values each was to be used once" in str(dry)
                 with pytest.raises(draw.RanDry):
                     one()
                 break

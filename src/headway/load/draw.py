@@ -123,7 +123,7 @@ def _dealt(parameter: Parameter, size: int, worker: int, workers: int) -> Callab
         nonlocal at
         at += workers
         if at >= size:
-            raise RanDry(f"{name} ran dry: each of its {size:,} values was to be used once, and this worker's are used")
+            raise RanDry(f"{name} ran dry: of its {size:,} values each was to be used once; give it more, or load less")
         return [at]
 
     return once if parameter.order is Order.ONCE else again

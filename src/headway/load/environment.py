@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway.errors import BadInput
 from headway.load import template
+from headway.load.places import searched
 from headway.model import Parameter
 
 if TYPE_CHECKING:
@@ -44,20 +44,8 @@ def given(name: str, *values: str) -> Parameter:
 def _unset(scenario: Scenario, name: str) -> BadInput:
     written = f"${{{name[1:]}}}"
     route = next(each.name for each in scenario.routes if name in template.route_names(each))
-    line, column = _found(scenario, written)
+    line, column = searched(scenario.file, written)
     return BadInput(
         f"{route} asks for {written}, and the environment has no {name[1:]}", next_act=f"export {name[1:]}=...",
         file=scenario.file, line=line, column=column,
     )  # fmt: skip
-
-
-def _found(scenario: Scenario, written: str) -> tuple[int | None, int | None]:
-    try:
-        text = "" if scenario.file is None else scenario.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None, None
-    for number, line in enumerate(text.splitlines(), start=1):
-        at = re.search(re.escape(written), line)
-        if at is not None:
-            return number, at.start() + 1
-    return None, None

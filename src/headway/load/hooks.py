@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from headway.errors import BadInput, HeadwayError
 from headway.load import document, known
 from headway.load.environment import given
+from headway.load.places import searched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,7 @@ TIMEOUT_S = 300.0
 """A command that takes longer is ended."""
 MOST_BYTES = 16 << 20
 POLL_S = 0.02
-SHOWN_LINES = 3
+SHOWN = 200
 
 
 class HookFailed(HeadwayError):
@@ -65,7 +66,7 @@ class _Runner:
     def __init__(self, scenario: Scenario, target_url: str, interrupted: Callable[[], bool]) -> None:
         self._scenario = scenario
         self._interrupted = interrupted
-        self._environment = {**os.environ, "HEADWAY_TARGET": target_url}
+        self._environment = {**os.environ, "HEADWAY_TARGET": target_url, "HEADWAY_SETUP": "{}"}
         self._folder = scenario.file.parent if scenario.file is not None else Path()
 
     def setup(self) -> dict[str, Any]:
@@ -113,8 +114,8 @@ class _Runner:
             words_said = said.read(MOST_BYTES).decode("utf-8", "replace")
             sys.stderr.write(words_said)
             if why is None and process.returncode:
-                last = " | ".join(line.strip() for line in words_said.splitlines() if line.strip()).strip()
-                why = f"exit code {process.returncode}" + (f": {last[-300:]}" if last else "")
+                last = words_said.strip().rpartition("\n")[2].strip()
+                why = f"exit code {process.returncode}" + (f": {last[:SHOWN]}" if last else "")
             if why is not None:
                 raise self._failed(which, command, why)
             printed.seek(0)
@@ -144,11 +145,12 @@ class _Runner:
         return found
 
     def _failed(self, which: str, command: str, why: str) -> HookFailed:
+        line, column = searched(self._scenario.file, command)
         return HookFailed(
             f"the {which} command {command!r} failed: {why}",
             next_act="mend it; on standard output it prints nothing, or one JSON object" if which == "setup"
             else "mend it; the run's evidence is kept",
-            file=self._scenario.file,
+            file=self._scenario.file, line=line, column=column,
         )  # fmt: skip
 
 

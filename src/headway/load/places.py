@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,15 @@ def value_at(table: object, key: str | int) -> Place | None:
     if isinstance(table, Rows) and isinstance(key, int) and key < len(table.items_at):
         return table.items_at[key] or table.at
     return None
+
+
+def searched(file: Path | None, text: str) -> tuple[int | None, int | None]:
+    """Line and column of a text's first place in a file that was read before, and whose places are gone."""
+    try:
+        content = "" if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None, None
+    at = content.find(text)
+    if at < 0:
+        return None, None
+    return content.count("\n", 0, at) + 1, at - content.rfind("\n", 0, at)
