@@ -52,6 +52,8 @@ def in_path(value: str) -> bytes:
 
 def in_json(value: str) -> bytes:
     """Escaped as inside a JSON string; digits stay digits."""
+    if value.isascii() and value.isalnum():
+        return value.encode()
     return json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "replace")
 
 
