@@ -95,3 +95,16 @@ STEAL_MAX_RATIO = 0.02
 START_SKEW_MAX_NS = 100_000_000
 """Workers on several machines begin within this of one another, as well as their clocks could be compared: a tenth of
 the second by which everything is counted. Beyond it the offered rate is not the one planned."""
+
+COMPARE_MATTERS_RATIO = 0.05
+COMPARE_MATTERS_NS = 1_000_000
+"""The smallest difference of a latency that matters, unless told otherwise: 5%, and 1 ms at the least. Below it two
+builds of the same source differ by their memory layout alone. Source: Mytkowicz et al. 2009, "Producing wrong data
+without doing anything obviously wrong": up to 8% and more by link order and environment size."""
+
+COMPARE_MATTERS_ERRORS_RATIO = 0.001
+"""The smallest difference of error rates that matters: one request in a thousand."""
+
+COMPARE_MIN_BEYOND = 20
+"""Requests that must lie beyond a percentile on either side for it to be compared: p99 takes 2,000 requests. With
+fewer the bootstrap redraws the same handful over and over. Source: Davison and Hinkley 1997, 2.6.1 (extremes)."""
