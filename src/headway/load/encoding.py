@@ -71,7 +71,7 @@ def _brotli(body: bytes, most_bytes: int) -> bytes:
             piece: bytes = stream.process(body, output_buffer_limit=most_bytes + 1 - size)
         except brotli.error as error:
             raise ValueError(f"br: {error}") from error
-        if not piece and stream.can_accept_more_data():
+        if not piece and not stream.is_finished() and stream.can_accept_more_data():
             raise ValueError("br: it is cut off")
         body = b""
         size += len(piece)
