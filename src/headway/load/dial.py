@@ -49,6 +49,10 @@ def dialer(
         BadInput: the CA file cannot be read.
     """
     encryption = tls.Client(wire, name) if scheme == "https" else None
+    if wire.http2:
+        from headway.load.lanes import Http2Dialer
+
+        return Http2Dialer(address, timeout_s, poller, encryption, wire)
     return Dialer(address, timeout_s, poller, encryption)
 
 
@@ -88,6 +92,9 @@ class Dialer:
         except DialFailed:
             if not connection.free_ns:  # else it was made all the same, at the last moment
                 raise
+
+    def close(self) -> None:
+        """Nothing is kept that no connection of the engine's has."""
 
     async def _connect(self, party: tls.Party) -> tuple[int, int | None]:
         """

@@ -89,6 +89,7 @@ class Engine(Lines):
         """End: what is in flight is cut off, and said so."""
         self.stop_sending(forget_backlog=True)
         self._hang_up()
+        self._dialer.close()
 
     # -- the dialer and connections call these ----------------------------------------------------------------
 

@@ -36,7 +36,9 @@ _OF_ANOTHER = frozenset({62, 64})
 class Party(Protocol):
     """What speaks through TLS: an HTTP/1.1 connection, or an HTTP/2 session."""
 
-    busy: bool
+    @property
+    def busy(self) -> bool:
+        """Whether a request is in flight."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done."""
@@ -235,6 +237,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._ended = True
         if not self.established.done():
             self.established.set_exception(error)
+            self.established.exception()  # the dialer may have given up before
         if self._raw is not None:
             self._raw.abort()
 

@@ -147,6 +147,7 @@ class Wire:
     """How requests travel. `host` and `connect_to` stand in for the URL's host: in the request, and to connect to."""
 
     http2: bool = False  # by ALPN over TLS; with prior knowledge over clear text
+    streams: int = 100  # HTTP/2: requests at once on one connection, at most
     keep_alive: bool = True
     ca_file: Path | None = None
     insecure: bool = False  # accept any certificate
