@@ -185,7 +185,11 @@ def less_own_error(case: Case, clause: Clause, answer: Answer) -> Answer:
         own = health.own_error_ns(hits)
         if clause.subject is not Subject.LATENCY:
             return answer
-        if answer.low is not None and weigh(clause, answer.low - own, math.inf) is State.BROKEN:
+        if (
+            clause.windows_ratio is None
+            and answer.low is not None
+            and weigh(clause, answer.low - own, math.inf) is State.BROKEN
+        ):
             return replace(
                 answer, reason=f"{answer.reason}; the generator's own error, {own / 1e6:.0f} ms at most, is less"
             )

@@ -114,6 +114,8 @@ def _latency(clause: Clause, put: _Put) -> str | None:
     statistic, sign, limit = clause.statistic, clause.comparison, clause.limit
     if statistic is None or sign is None or limit is None:
         return "it names no statistic"
+    if clause.windows_ratio is not None:
+        return "k6 judges a run as a whole, not by windows"
     within = f"{sign.value}{limit / 1e6:.10g}"
     if statistic.quantile is not None:
         put("headway_response", f"p({statistic.quantile * 100:.10g}){within}")

@@ -33,6 +33,9 @@ _NS_BY_START = (  # the first that fits decides
     ("n", 1),
     ("s", 10**9),
 )
+_SHARE = re.compile(r"[\d,]+(?:\.\d+)?\s*(?:%|per\s?cent)", re.IGNORECASE)
+_WINDOW = re.compile(r"(\d{1,9})[\s-]*([a-z]+)", re.IGNORECASE)
+LONGEST_WINDOW_S = 3_600
 LARGEST = Decimal(10) ** 15  # ns: eleven days; req/s: more than there are
 
 
@@ -75,6 +78,30 @@ def quantile(text: str) -> Statistic:
     if value >= 1:
         raise Refused(f"P{percent} is too near to the maximum to be told from it", "API response time max < 100 ms")
     return Statistic(quantile=value)
+
+
+def windows(text: str) -> tuple[float, int]:
+    """ "for 95% of the seconds" -> (0.95, 1); "in 99% of 10 s windows" -> (0.99, 10)."""
+    share, _, each = re.split(r"(\bof\b)", text, maxsplit=1)
+    found = _SHARE.search(share)
+    size = _WINDOW.search(each)
+    if found is None:
+        raise Refused(f'"{text}" is no share of windows')
+    ratio = percent_ratio(found[0])
+    if ratio >= 1:
+        raise Refused(
+            "no run can show that every window holds it", "API response time P95 < 100 ms for 99% of the seconds"
+        )
+    if ratio == 0:
+        raise Refused("it holds even when no window does", "API response time P95 < 100 ms for 95% of the seconds")
+    if size is None:
+        return ratio, 1
+    seconds = int(size[1]) * (60 if size[2].lower().startswith("m") else 1)
+    if not 1 <= seconds <= LONGEST_WINDOW_S:
+        raise Refused(
+            f"windows are of 1 s to {LONGEST_WINDOW_S} s", "API response time P95 < 100 ms in 95% of 10 s windows"
+        )
+    return ratio, seconds
 
 
 def _parts(text: str) -> tuple[Decimal, str]:

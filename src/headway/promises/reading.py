@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from lark import Token, Tree
 
 from headway.model import Clause, Comparison, Side, Statistic, Subject
-from headway.promises.quantities import Refused, duration_ns, percent_ratio, quantile, rate_per_s
+from headway.promises.quantities import Refused, duration_ns, percent_ratio, quantile, rate_per_s, windows
 from headway.promises.spoken import clause_text, limit_text, rate_text, statistic_text
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ _TURNED = {
     Comparison.GT: Comparison.LT,
     Comparison.GE: Comparison.LE,
 }
+
+
+class _Windows(TypedDict):
+    windows_ratio: float | None
+    window_s: int | None
 
 
 def clause_of(tree: Node) -> tuple[Clause, ...]:
@@ -95,8 +100,24 @@ def _latency(tree: Node) -> tuple[Clause, ...]:
         limit=duration_ns(_one(bound, "DURATION", "durations")),
         route=route,
         at_rate_per_s=_load(tree),
+        **_windows(tree, database),
     )
     return (_directed(clause, comparison, UPPER, assumed),)
+
+
+def _windows(tree: Node, database: bool) -> _Windows:
+    """The share of windows in which it must hold, when the text names one."""
+    found = _tokens(tree, "WINDOWS")
+    if not found:
+        return {"windows_ratio": None, "window_s": None}
+    if len(found) > 1:
+        raise Refused("it names two shares of windows; write one criterion for each")
+    if database:
+        raise Refused(
+            "the database counts statements over the whole run, not by windows", "database queries avg < 50 ms"
+        )
+    ratio, window_s = windows(str(found[0]))
+    return {"windows_ratio": ratio, "window_s": window_s}
 
 
 def _statistic(tree: Node, comparison: Comparison | None) -> tuple[Statistic | None, Comparison | None]:

@@ -64,7 +64,22 @@ def _joined(read: list[Clause], bare: list[bool], load: float | None) -> tuple[C
     said = [_with_whole_load(clause) for clause in said]
     if len({replace(clause, assumed=()) for clause in said}) < len(said):
         raise Refused("it says the same thing twice", " and ".join(dict.fromkeys(map(clause_text, said))))
+    _check_windows(said)
     return tuple(said)
+
+
+def _check_windows(said: list[Clause]) -> None:
+    """ "P95 < 100 ms and P99 < 300 ms for 95% of the seconds": are both limits meant, or the last one?"""
+    latencies = [clause for clause in said if clause.subject is Subject.LATENCY]
+    shares = [clause.windows_ratio is not None for clause in latencies]
+    if any(one.windows_ratio is not None and one.side is Side.DATABASE for one in latencies):
+        raise Refused(
+            "the database counts statements over the whole run, not by windows", "database queries avg < 50 ms"
+        )
+    if any(shares) and not shares[0]:
+        first, last = latencies[0], next(one for one in latencies if one.windows_ratio is not None)
+        both = replace(first, windows_ratio=last.windows_ratio, window_s=last.window_s)
+        raise Refused("it is unclear whether its share of windows is of one limit or of all", clause_text(both))
 
 
 def _with_whole_load(clause: Clause) -> Clause:

@@ -22,17 +22,29 @@ _RATIOS = frozenset({Subject.HIT_RATE, Subject.ERROR_RATE, Subject.AVAILABILITY}
 
 def clause_text(clause: Clause) -> str:
     """The clause as a sentence a criterion may hold: "GET /users/{id} P99 <= 250 ms at 2,000 req/s"."""
-    said = f"{_noun(clause)} {limit_text(clause)}"
+    said = f"{_noun(clause)} {limit_text(clause)}"  # the windows are the limit's
     if clause.at_rate_per_s is not None:
         said += f" at {_exact(Decimal(repr(clause.at_rate_per_s)))} req/s"
     return said
 
 
 def limit_text(clause: Clause) -> str:
-    """Comparison and limit, exact: "< 100 ms", ">= 10,000 req/s", "> 80%"; "indexed", "enabled", "configured"."""
+    """Comparison and limit, exact: "< 100 ms", "> 80%", "< 100 ms for 95% of the seconds"; "indexed", "enabled"."""
     if clause.limit is None or clause.comparison is None:
         return _HOLDS.get(clause.subject, "holds")
-    return f"{clause.comparison.value} {_limit_value(clause.subject, clause.limit)}"
+    return f"{clause.comparison.value} {_limit_value(clause.subject, clause.limit)}{windows_text(clause)}"
+
+
+def windows_text(clause: Clause) -> str:
+    """ " for 95% of the seconds", " in 99% of 10 s windows"; nothing where it must hold over the whole phase."""
+    if clause.windows_ratio is None:
+        return ""
+    share = f"{_exact(Decimal(repr(clause.windows_ratio)) * 100, three_decimals=True)}%"
+    return (
+        f" for {share} of the seconds"
+        if clause.window_s in (None, 1)
+        else f" in {share} of {clause.window_s} s windows"
+    )
 
 
 def value_text(clause: Clause, value: float) -> str:
@@ -44,16 +56,17 @@ def value_text(clause: Clause, value: float) -> str:
 
     Args:
         clause: names the subject, and so the unit, and the limit.
-        value: in the clause's base unit (ns, requests per second, ratio).
+        value: in the clause's base unit (ns, requests per second, ratio); with windows, the share of them that held.
     """
     if math.isnan(value):
         return "no number"
     if math.isinf(value):
         return NO_BOUND
+    if clause.windows_ratio is not None or clause.subject in _RATIOS:
+        limit = clause.limit if clause.windows_ratio is None else clause.windows_ratio
+        return percent_text(value, apart_from=limit)
     if clause.subject is Subject.LATENCY:
         return duration_text(value, apart_from=clause.limit)
-    if clause.subject in _RATIOS:
-        return percent_text(value, apart_from=clause.limit)
     if clause.subject is Subject.THROUGHPUT:
         return rate_text(value, apart_from=clause.limit)
     return _rounded(Decimal(repr(float(value))), (), 3)

@@ -90,6 +90,9 @@ def _clause(clause: Clause | None) -> dict[str, object] | None:
         "unit": _UNITS.get(clause.subject),
         "route": clause.route,
         "at_rate_per_s": clause.at_rate_per_s,
+        # With windows, what was measured is the share of them that held, and "measured", "low", "high" are ratios.
+        "windows_ratio": clause.windows_ratio,
+        "window_s": clause.window_s,
         "assumed": list(clause.assumed),
     }
 

@@ -109,8 +109,8 @@ def promised(verdict: Verdict, phase: str) -> list[Limit]:
         if clause.route is not None or judgement.phase != phase or clause.limit is None or clause.statistic is None:
             continue
         q = clause.statistic.quantile
-        if clause.statistic.average:
-            continue  # an average is no rank of this axis
+        if clause.statistic.average or clause.windows_ratio is not None:
+            continue  # an average is no rank of this axis, and a window's quantile none of the whole phase's
         label = f"{statistic_text(clause.statistic)} {limit_text(clause)}"
         out.append(Limit(y=clause.limit, label=label, x=None if q is None else float(-np.log10(1 - q))))
     return out

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headway.gate import intervals
 from headway.gate.case import Answer, Case, inconclusive, weigh, weighed
 from headway.gate.seconds import answers
+from headway.gate.subjects import windows
 from headway.load import histogram
 from headway.model import State
 from headway.promises.spoken import value_text
@@ -42,10 +43,10 @@ def of_hits(clause: Clause, hits: PhaseHits, route: int | None) -> Answer:
     found = answers(hits, hits.response, route)
     if found.totals.sum() == 0:
         return inconclusive("no request of this route was measured; run longer, or give the route more weight")
-    if statistic.average:
-        return _average(clause, found)
-    if statistic.maximum:
-        return _maximum(clause, found)
+    if clause.windows_ratio is not None:
+        return windows.judge(clause, found, hits.planned if route is None else None)
+    if statistic.average or statistic.maximum:
+        return _average(clause, found) if statistic.average else _maximum(clause, found)
     q = statistic.quantile or 0.95
     measured = histogram.quantile_ns(found.counts, q, found.failures)
     interval = intervals.quantile(found.counts, q, found.failures, found.slower_than(measured), found.totals)
