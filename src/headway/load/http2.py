@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from headway.load import frames
 from headway.load.answer_blocks import Blocks
+from headway.load.frame_protocol import FrameProtocol
 from headway.load.frames import Broken
 from headway.load.uploads import Uploads
 from headway.model import FailureKind
@@ -25,7 +26,7 @@ WINDOW = 1 << 30
 _BODILESS = frozenset({204, 304})
 
 
-class Session(asyncio.Protocol):
+class Session(FrameProtocol):
     """
     One connection. `settled` is done when the server's settings have come, or has what went wrong.
 
@@ -39,10 +40,9 @@ class Session(asyncio.Protocol):
     def __init__(
         self, dialer: Http2Dialer, streams: int, most_body_bytes: int, most_head_bytes: int, *, timed: bool
     ) -> None:
+        super().__init__(most_head_bytes)
         self._dialer = dialer
-        self._transport: asyncio.Transport | None = None
         self._most_body_bytes = most_body_bytes
-        self._most_head_bytes = most_head_bytes
         self._timed = timed
         self._wanted = streams
         self.limit = streams
@@ -52,10 +52,7 @@ class Session(asyncio.Protocol):
         self._streams: dict[int, Lane] = {}
         self._next = 1
         self._begun = False  # a header block has gone out
-        self._rest = b""
-        self._out: list[bytes] | None = None  # while what came is being read
         self._blocks = Blocks(most_head_bytes)
-        self._block: tuple[int, int, bytes] | None = None  # stream, flags and what came of a block in several frames
         self._owed = 0  # bytes taken since the connection's window was last widened
         self._uploads = Uploads(self._write)
 
@@ -65,6 +62,11 @@ class Session(asyncio.Protocol):
     def busy(self) -> bool:
         """Whether a request is in flight."""
         return bool(self._streams)
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for what comes."""
+        return self.going and not self.lanes
 
     @property
     def room(self) -> int:
@@ -143,20 +145,6 @@ class Session(asyncio.Protocol):
             + frames.frame(frames.WINDOW_UPDATE, 0, 0, frames.word(WINDOW - frames.FIRST_WINDOW))
         )  # fmt: skip
 
-    def data_received(self, data: bytes) -> None:
-        """Read the frames that are whole; what they make us say goes out together."""
-        self._out = []
-        try:
-            self._read(self._rest + data if self._rest else data)
-        except Broken as broken:
-            self._out = None
-            self._write(frames.frame(frames.GOAWAY, 0, 0, frames.word(0) + frames.word(broken.code)))
-            self.fail(broken.kind, str(broken))
-            return
-        out, self._out = self._out, None
-        if out:
-            self._write(b"".join(out))
-
     def connection_lost(self, exc: Exception | None) -> None:
         """What is in flight failed."""
         del exc
@@ -170,50 +158,13 @@ class Session(asyncio.Protocol):
             self.settled.set_exception(error)
             self.settled.exception()  # the dialer may have given up before
 
-    def _write(self, data: bytes) -> None:
-        if self._out is not None:
-            self._out.append(data)
-        elif self._transport is not None:
-            self._transport.write(data)
-
-    def _read(self, data: bytes) -> None:
-        at, end, unpack = 0, len(data), frames.HEAD.unpack_from
-        if not self.settled.done():
-            self._recognise(data)
-        while end - at >= 9:
-            high, low, kind, flags, stream = unpack(data, at)
-            length = high << 8 | low
-            if length > frames.LARGEST_FRAME:
-                raise Broken(frames.FRAME_SIZE_ERROR, f"a frame of {length:,} bytes")
-            start, at_next = at + 9, at + 9 + length
-            if at_next > end:
-                break
-            at = at_next
-            if self._block is not None and kind != frames.CONTINUATION:
-                raise Broken(frames.PROTOCOL_ERROR, "a header block is interrupted")
-            if kind == frames.DATA:
-                self._data(stream & frames.LARGEST_WINDOW, flags, data, start, at)
-            elif kind == frames.HEADERS:
-                self._headers(stream & frames.LARGEST_WINDOW, flags, data[start:at])
-            else:
-                self._rare(kind, flags, stream & frames.LARGEST_WINDOW, data[start:at])
-            if self.going and not self.lanes:
-                return  # closed by what this frame led to
-        self._rest = data[at:]
-
     def _recognise(self, data: bytes) -> None:
+        if self.settled.done():
+            return
         if data.startswith(b"HTTP/1"):
             raise Broken(frames.PROTOCOL_ERROR, f"the server speaks HTTP/1 alone: it began with {data[:40]!r}")
         if len(data) >= 9 and data[3:9] != bytes([frames.SETTINGS, 0, 0, 0, 0, 0]):
             raise Broken(frames.PROTOCOL_ERROR, f"the server does not speak HTTP/2: it began with {data[:40]!r}")
-
-    def _headers(self, stream: int, flags: int, payload: bytes) -> None:
-        if not flags & frames.END_HEADERS or flags & (frames.PADDED | frames.PRIORITISED):
-            payload = frames.unpadded(flags, payload, frames.PRIORITISED)
-            if not flags & frames.END_HEADERS:
-                self._block = (stream, flags, payload)
-                return
-        self._whole_block(stream, flags, payload)
 
     def _whole_block(self, stream: int, flags: int, block: bytes) -> None:
         lane = self._streams.get(stream)
@@ -319,8 +270,6 @@ class Session(asyncio.Protocol):
             self._was_reset(stream, payload)
         elif kind == frames.GOAWAY:
             self._go_away(stream, payload)
-        elif kind == frames.CONTINUATION:
-            self._continue(flags, stream, payload)
         elif kind == frames.PUSH_PROMISE:
             raise Broken(frames.PROTOCOL_ERROR, "a push, which was ruled out")
 
@@ -374,17 +323,3 @@ class Session(asyncio.Protocol):
                 lane.ended(FailureKind.RESET, f"the server went away: {frames.error_name(code)}")
         if not self.lanes:
             self.close()
-
-    def _continue(self, flags: int, stream: int, payload: bytes) -> None:
-        if self._block is None or self._block[0] != stream:
-            raise Broken(frames.PROTOCOL_ERROR, "a header block continues that did not begin")
-        _, first_flags, block = self._block
-        block += payload
-        if len(block) > 2 * self._most_head_bytes + frames.LARGEST_FRAME:
-            raise Broken(
-                frames.COMPRESSION_ERROR, f"headers of more than {self._most_head_bytes:,} bytes", FailureKind.TOO_LARGE
-            )
-        self._block = (stream, first_flags, block)
-        if flags & frames.END_HEADERS:
-            self._block = None
-            self._whole_block(stream, first_flags, block)
