@@ -24,8 +24,10 @@ from headway.model import (
     Comparison,
     Criterion,
     Extraction,
+    Hot,
     Journey,
     LoadModel,
+    Order,
     Parameter,
     Phase,
     Promise,
@@ -112,7 +114,8 @@ def shop_scenario(folder: Path) -> Scenario:
         Route(name="GET /missing", method="GET", path="/missing", weight=1, expect_status=(404,)),
         Route(
             name="POST /orders", method="POST", path="/orders", weight=1,
-            headers=(("authorization", "Bearer {word}"),), body='{"w": "{word}", "n": {user_id}, "o": {}}',
+            headers=(("authorization", "Bearer {word}"), ("x-key", "${K6_SHOP_KEY}")),
+            body='{"w": "{word}", "n": {user_id}, "o": {}}',
         ),
         Route(
             name="POST /login", method="POST", path="/login", weight=0,
@@ -139,8 +142,9 @@ def shop_scenario(folder: Path) -> Scenario:
     )  # fmt: skip
 
 
-def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path) -> None:
+def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mix, values, headers, bodies and journeys arrive as the scenario says, and its promise holds."""
+    monkeypatch.setenv("K6_SHOP_KEY", "hush{word}")
     scenario = shop_scenario(tmp_path)
     script = k6_script.write(scenario, promise=promise(latency(0.95, 500)), data_file="s.data.json")
     with target(shop) as server:
@@ -160,6 +164,10 @@ def test_the_real_k6_makes_the_scenario_s_traffic(tmp_path: Path) -> None:
     assert {unquote(each.rpartition("=")[2]) for each in asked if "/find" in each} == {"a+1@x.org", "b,2@x.org"}
     orders = [each for each in heads if each.startswith(b"POST /orders")]
     assert all(re.search(rb'(?i)authorization: Bearer (q"\\|z)\r', each) for each in orders)
+    assert all(b"x-key: hush{word}\r" in each.lower() for each in orders), (
+        "from the environment, and as it stands there"
+    )
+    assert "hush" not in script.text
     assert metrics["http_req_failed"]["passes"] == 0
     for route in ("name:GET /users/{id}", "route:r1", "name:GET /cart"):
         held = metrics[f"http_reqs{{scenario:scenario,{route}}}"]
@@ -258,6 +266,20 @@ def test_what_k6_cannot_do_is_said_or_refused(tmp_path: Path) -> None:
     replayed = Phase(**{**vars(PHASE), "replay": Replay(file=tmp_path / "r.jsonl")})
     with pytest.raises(BadInput, match="recorded arrivals"):
         k6_script.write(Scenario(name="x", file=None, routes=(route,), parameters=(), default_phase=replayed))
+    for parameter, said_of in (
+        (
+            Parameter(name="a", distribution="hot", low=1, high=9, hot=Hot(keys_ratio=0.1, requests_ratio=0.9)),
+            "hot sets",
+        ),
+        (Parameter(name="a", distribution="values", values=("x",), order=Order.ONCE), "in order 'once'"),
+        (Parameter(name="a.b", distribution="csv", csv_file=tmp_path / "a.csv", feed="a"), "rows of a feed"),
+    ):
+        with pytest.raises(BadInput, match=f"the k6 export cannot draw {said_of}"):
+            asked = Scenario(name="x", file=None, routes=(route,), parameters=(parameter,), default_phase=PHASE)
+            k6_script.write(asked)
+    basic = Route(name="GET /", method="GET", path="/", headers=(("Authorization", "Basic me:${PW}"),))
+    with pytest.raises(BadInput, match="into base64"):
+        k6_script.write(Scenario(name="x", file=None, routes=(basic,), parameters=(), default_phase=PHASE))
     with pytest.raises(BadInput, match="cannot follow"):
         k6_script.keys_of("$..id", route)
     folder = tmp_path / "0007-x"

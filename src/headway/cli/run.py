@@ -21,7 +21,7 @@ EXAMPLES = options.examples(
 def run(
     *,
     asked: options.Asked,
-    scenario: Annotated[Path, typer.Argument(help="The scenario's TOML file.")],
+    scenario: Annotated[Path, typer.Argument(help="The scenario: a TOML, YAML or Python file.")],
     format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,
 ) -> None:

@@ -63,8 +63,9 @@ function ask(route, kept) {
 }
 
 function filled(text, value, encode) {
-  return text.replace(/\{(\w+)\}/g, (whole, name) => {
-    const found = value(name);
+  return text.replace(/\$\{([A-Z_][A-Z0-9_]*)\}|\{(\w+)\}/g, (whole, secret, name) => {
+    if (secret !== undefined && __ENV[secret] === undefined) throw new Error(`the environment has no ${secret}`);
+    const found = secret !== undefined ? __ENV[secret] : value(name);
     return found === undefined ? whole : encode(found);
   });
 }

@@ -14,7 +14,7 @@ from headway.errors import BadInput
 from headway.gate.plan import ORDINARY, plan
 from headway.interchange import k6_load, k6_thresholds
 from headway.load import feed
-from headway.model import Promise
+from headway.model import Order, Promise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,9 +143,18 @@ def _listed(parameter: Parameter) -> bool:
             if end is None or abs(end) > SAFE_NUMBER:
                 raise BadInput(f"{parameter.name}: {end} is beyond 2**53", next_act="JavaScript has no such number")
         return False
-    if parameter.distribution not in {"values", "csv", "query"}:
+    how = parameter.distribution if parameter.distribution not in {"values", "csv", "query"} else ""
+    if parameter.hot is not None or parameter.order is not Order.RANDOM or parameter.feed is not None:
+        how = (
+            "hot sets"
+            if parameter.hot
+            else "rows of a feed"
+            if parameter.feed
+            else f"in order {parameter.order.value!r}"
+        )
+    if how:
         raise BadInput(
-            f"{parameter.name}: the k6 export cannot draw {parameter.distribution}",
+            f"{parameter.name}: the k6 export cannot draw {how}",
             next_act="use uniform, zipf, values, csv or query there, or load with headway run",
         )
     return True
@@ -168,6 +177,12 @@ def _draw(
 
 def _route(index: int, route: Route, scenario: Scenario) -> dict[str, Any]:
     names = {name.lower() for name, _ in route.headers}
+    for name, value in route.headers:
+        if name.lower() == "authorization" and re.match(r"(?i)basic .*:", value):
+            raise BadInput(
+                f"{route.name}: the k6 export cannot put {{name}}s into base64",
+                next_act="write the header as it is sent, or load with headway run",
+            )
     headers = [list(each) for each in route.headers]
     if scenario.wire.host is not None and "host" not in names:
         headers.append(["Host", scenario.wire.host])
