@@ -2,22 +2,25 @@
 Resampling that keeps what hangs together: blocks of consecutive seconds, or whole rounds of A and B.
 
 Answers that follow each other are alike, so a bootstrap over requests makes any two runs differ. Within one run whole
-blocks of seconds are drawn, as long as the latencies' swings ask for. Where A and B were run in turns, whole rounds
-are drawn, A and B of a round together: what disturbs both falls out of their difference.
+blocks of seconds are drawn, twice as long as the latencies' swings last; what swings slower than a block adds is
+reckoned from the swings of first order. Where A and B were run in turns, whole rounds are drawn, A and B of a round
+together: what disturbs both falls out of their difference.
 
-Source: Politis and Romano 1992 (circular block bootstrap); Politis and White 2004, corrected 2009 (block length);
-Hesterberg 2015 (a bootstrap's standard error is too small by (k - 1) / k, and Student's t with few blocks).
+Source: Politis and Romano 1992 (circular block bootstrap); Marriott and Pope 1954 (autocorrelation in short series is
+estimated too small); Andrews and Monahan 1992 (first-order prewhitening); Hesterberg 2015 (a bootstrap's variance is
+too small by (k - 1) / k, and Student's t with few blocks).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -25,50 +28,62 @@ if TYPE_CHECKING:
 
 MOST_BLOCKS = 15
 """More and shorter ones hang together where a queue is long; see gate.intervals.MOST_BATCHES."""
-FEWEST_BLOCKS = 5
-"""Fewer say nothing of how much they differ: Student's t with 4 degrees of freedom is 2.8, with 2 it is 4.3."""
+FEWEST_SWINGS = 5
+"""A run that is shorter than so many swings says nothing of how far it strays: two of the same differ more often."""
+SWINGS_A_BLOCK = 2
+STRONGEST = 0.98
+FEWEST_BLOCKS = 2.5
 
 
-def length(series: Sequence[FloatArray]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Swing:
     """
-    Stretches a block should have so that blocks hardly hang together: the longest any series asks for.
+    How long what is counted in each stretch stays high or low.
+
+    persistence: correlation of a stretch with the next, at least 0. stretches: how many one swing lasts, 1 where
+    nothing hangs together (the integrated autocorrelation time).
+    """
+
+    persistence: float
+
+    @property
+    def stretches(self) -> float:
+        return (1 + self.persistence) / (1 - self.persistence)
+
+    def block(self, n: int) -> int:
+        """How many of n stretches are drawn together."""
+        return max(1, min(max(math.ceil(n / MOST_BLOCKS), math.ceil(SWINGS_A_BLOCK * self.stretches)), n // 3))
+
+    def blocks(self, n: int) -> float:
+        """How many independent blocks n stretches are worth."""
+        return max(FEWEST_BLOCKS, min(n / self.block(n), n / (SWINGS_A_BLOCK * self.stretches)))
+
+    def missed(self, n: int) -> float:
+        """The variance of a mean over that of one of redrawn blocks, which know nothing of swings longer than they."""
+        lag, block = np.arange(1, self.block(n)), self.block(n)
+        seen = 1 + 2 * float(((1 - lag / block) * self.persistence**lag).sum())
+        return self.stretches / seen
+
+
+def swing(series: Iterable[FloatArray]) -> Swing:
+    """
+    The longest swing of any series.
 
     Args:
-        series: each (n,), of the same n: what is counted in each stretch.
-
-    Returns:
-        At least n / MOST_BLOCKS.
+        series: each (n,): what is counted in each stretch.
     """
-    n = len(series[0])
-    return max(math.ceil(n / MOST_BLOCKS), *(_politis_white(each) for each in series))
+    return Swing(persistence=max(_persistence(each) for each in series))
 
 
-def _politis_white(x: FloatArray) -> int:
-    """The block length at which a mean's variance is estimated best; 1 where nothing hangs together."""
+def _persistence(x: FloatArray) -> float:
+    """The correlation of neighbours, its bias in short series taken off."""
     n = len(x)
-    centred = x - x.mean()
-    variance = float(centred @ centred) / n
-    if n < 4 or variance == 0:
-        return 1
-    in_row = max(5, math.ceil(math.sqrt(math.log10(n))))
-    most = min(n - 1, math.ceil(math.sqrt(n)) + in_row)
-    covariance = np.array([float(centred[: n - lag] @ centred[lag:]) / n for lag in range(most + 1)])
-    small = np.abs(covariance[1:] / variance) < 2 * math.sqrt(math.log10(n) / n)
-    # The first lag after which a run of them is small; where none is, the last that isn't.
-    runs = (lag for lag in range(len(small)) if small[lag : lag + in_row].all())
-    m = next(runs, int(np.flatnonzero(~small).max(initial=0)) + 1)
-    if m == 0:
-        return 1
-    m = min(2 * m, most)
-    lags = np.arange(-m, m + 1)
-    window = np.minimum(1.0, 2 * (1 - np.abs(lags) / m))  # flat-topped
-    weighted = window * covariance[np.abs(lags)]
-    spread, spectrum = float((np.abs(lags) * weighted).sum()), float(weighted.sum())
-    longest = math.ceil(n / 3)
-    if spectrum <= 0:
-        return 1
-    best = float((2 * spread**2 / (4 / 3 * spectrum**2) * n) ** (1 / 3))
-    return min(longest, max(1, math.ceil(best)))
+    centred = x - x.mean() if n else x
+    power = float(centred @ centred)
+    if n < 4 or power == 0:
+        return 0.0
+    found = float(centred[1:] @ centred[:-1]) / power
+    return min(max(found + (1 + 3 * found) / n, 0.0), STRONGEST)
 
 
 def drawn(units: int, block: int, times: int, random: np.random.Generator) -> FloatArray:

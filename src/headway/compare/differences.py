@@ -69,11 +69,16 @@ class _Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawing:
-    """How often each stretch of either side is drawn; `paired`: the same rounds on both. `units`: how many to draw."""
+    """
+    How often each stretch or round of either side is drawn; `paired`: the same rounds on both.
+
+    inflation: of the variance of what is redrawn, of either side; freedom: its degrees of freedom.
+    """
 
     a: FloatArray
     b: FloatArray
-    units: tuple[float, float]
+    inflation: tuple[float, float]
+    freedom: tuple[float, float]
     paired: bool
     basis: str
 
@@ -131,24 +136,35 @@ def _drawing(a: Side, b: Side, *, rounds: int, seconds: tuple[int, int]) -> _Dra
     random = np.random.default_rng(SEED)
     if rounds > 1:
         weights = blocks.drawn(rounds, 1, TIMES, random)
-        basis = f"{rounds} rounds of A and B in turns, drawn as pairs"
-        return _Drawing(a=weights, b=weights, units=(rounds, rounds), paired=True, basis=basis)
+        return _Drawing(
+            a=weights, b=weights, inflation=(rounds / (rounds - 1),) * 2, freedom=(rounds - 1,) * 2, paired=True,
+            basis=f"{rounds} rounds of A and B in turns, drawn as pairs",
+        )  # fmt: skip
     if min(seconds) < MIN_BATCHES:
         return f"{min(seconds)} s are too few: measure at least {MIN_BATCHES} s, better 60"
-    found, drawn = [], []
-    for each in (a, b):
-        block = blocks.length([*(each.above(q) for q in (0.5, 0.95, 0.99)), each.good])
-        if len(each.count) < blocks.FEWEST_BLOCKS * block:
-            wave_s = block * each.unit_s
+    drawn, inflation, freedom, lengths = [], [], [], []
+    # Stretches of different lengths swing differently: each side is judged by its own, in seconds by the slower one.
+    swings = [blocks.swing([*(each.above(q) for q in (0.5, 0.95, 0.99)), each.good]) for each in (a, b)]
+    if a.unit_s == b.unit_s:
+        swings = [max(swings, key=lambda each: each.persistence)] * 2
+    for each, swing in zip((a, b), swings, strict=True):
+        n = len(each.count)
+        if n < blocks.FEWEST_SWINGS * swing.stretches:
+            lasts_s = swing.stretches * each.unit_s
             return (
-                f"the latencies swing in waves of {wave_s:.0f} s, and a run of {len(each.count) * each.unit_s:.0f} s"
-                f" has too few of them: measure at least {2 * blocks.FEWEST_BLOCKS * wave_s:.0f} s"
+                f"the latencies swing for some {lasts_s:.0f} s at a time, and a run of {n * each.unit_s:.0f} s has seen"
+                f" too little of that: measure at least {2 * blocks.FEWEST_SWINGS * lasts_s:.0f} s"
             )
-        found.append((len(each.count) / block, block * each.unit_s))
-        drawn.append(blocks.drawn(len(each.count), block, TIMES, random))
-    lengths = " and ".join(dict.fromkeys(f"{block_s:.3g} s" for _, block_s in found))
-    basis = f"blocks of {lengths} within each run"
-    return _Drawing(a=drawn[0], b=drawn[1], units=(found[0][0], found[1][0]), paired=False, basis=basis)
+        k = swing.blocks(n)
+        drawn.append(blocks.drawn(n, swing.block(n), TIMES, random))
+        inflation.append(swing.missed(n) * k / (k - 1))
+        freedom.append(k - 1)
+        lengths.append(f"{swing.block(n) * each.unit_s:.3g} s")
+    basis = f"blocks of {' and '.join(dict.fromkeys(lengths))} within each run"
+    return _Drawing(
+        a=drawn[0], b=drawn[1], inflation=(inflation[0], inflation[1]), freedom=(freedom[0], freedom[1]),
+        paired=False, basis=basis,
+    )  # fmt: skip
 
 
 def _figures(a: Side, b: Side, drawing: _Drawing, quantiles: tuple[float, ...], route: str | None) -> list[_Figure]:
@@ -217,15 +233,17 @@ def _interval(
     """Of the logarithm of b / a."""
     if not np.isfinite(drawn).all() or not math.isfinite(change):
         return _ranked(drawn, level)
-    inflated = [k / (k - 1) for k in drawing.units]
-    if drawing.paired:
-        variance, freedom = float(drawn.var(ddof=1)) * inflated[0], drawing.units[0] - 1
-    else:
-        own = [float(each.var(ddof=1)) * more for each, more in zip((one, two), inflated, strict=True)]
-        variance = sum(own)
-        freedom = welch(own, [k - 1 for k in drawing.units])
+    variance, freedom = _variance(one, two, drawn, drawing)
     half = float(special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance)
     return change - half, change + half
+
+
+def _variance(one: FloatArray, two: FloatArray, drawn: FloatArray, drawing: _Drawing) -> tuple[float, float]:
+    """Of what was redrawn, and its degrees of freedom."""
+    if drawing.paired:
+        return float(drawn.var(ddof=1)) * drawing.inflation[0], drawing.freedom[0]
+    own = [float(each.var(ddof=1)) * more for each, more in zip((one, two), drawing.inflation, strict=True)]
+    return sum(own), welch(own, drawing.freedom)
 
 
 def _ranked(drawn: FloatArray, level: float) -> tuple[float, float]:
@@ -303,9 +321,8 @@ def _no_errors(route: str | None, margin: Margin) -> Difference:
 
 def _shift(a: Side, b: Side, drawing: _Drawing, route: str | None) -> RouteShift:
     drawn = ranks.redrawn(a, b, drawing.a, drawing.b)
-    k = min(drawing.units)
     found = ranks.interval(
-        ranks.superiority(a, b), drawn[np.isfinite(drawn)], inflation=math.sqrt(k / (k - 1)), freedom=k - 1,
-        level=CONFIDENCE_RATIO,
+        ranks.superiority(a, b), drawn[np.isfinite(drawn)], inflation=math.sqrt(max(drawing.inflation)),
+        freedom=min(drawing.freedom), level=CONFIDENCE_RATIO,
     )  # fmt: skip
     return RouteShift(route=route, superiority=found, requests=(a.requests, b.requests))
