@@ -109,6 +109,14 @@ def test_a_run_too_short_says_by_how_much() -> None:
     assert "measure at least 100 s" in few.reason
 
 
+@pytest.mark.parametrize(("ratio", "count"), [(0.95, 87), (0.99, 440)])
+def test_as_many_windows_show_it_as_the_page_says(ratio: float, count: int) -> None:
+    """docs/promises.md: 87 windows that all hold show 95%, 440 show 99%; one less does not."""
+    clause = replace(SECONDS, windows_ratio=ratio)
+    assert judgement(judged.made_hits([[10.0]] * count), clause).state is State.KEPT
+    assert judgement(judged.made_hits([[10.0]] * (count - 1)), clause).state is State.INCONCLUSIVE
+
+
 def test_slow_seconds_in_a_row_say_less_than_as_many_apart() -> None:
     """Neighbours are alike: the interval of one long slow stretch is wider than that of as many scattered seconds."""
     apart = judgement(judged.made_hits([SLOW if each % 10 == 0 else FAST for each in range(100)]))

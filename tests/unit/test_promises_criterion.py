@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 
 from headway.model import Clause, Comparison, Side, Statistic, Subject
 from headway.promises.criterion import read
-from headway.promises.spoken import clause_text, duration_text, limit_text, percent_text, rate_text, value_text
+from headway.promises.spoken import (
+    clause_text,
+    duration_text,
+    limit_text,
+    percent_text,
+    rate_text,
+    value_text,
+    windows_text,
+)
 
 quick = settings(max_examples=100, deadline=None)
 
@@ -32,6 +41,9 @@ STATISTICS = st.one_of(
     st.just(Statistic(maximum=True)),
     st.integers(5000, 9999).map(lambda q: Statistic(quantile=q / 10_000)),
     st.sampled_from((0.5, 0.9, 0.95, 0.99, 0.999, 0.9999)).map(lambda q: Statistic(quantile=q)),
+)
+WINDOWS: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
+    {"windows_ratio": st.floats(min_value=1e-6, max_value=0.999999), "window_s": st.integers(1, 3_600)}
 )
 NANOSECONDS = st.floats(min_value=1, max_value=1e13) | st.integers(1, 10**13).map(float)
 SHARES = st.integers(1, 99_999).map(lambda share: share / 100_000) | st.floats(min_value=1e-9, max_value=0.999999)
@@ -52,6 +64,7 @@ def clauses(draw: st.DrawFn) -> Clause:
                 limit=draw(NANOSECONDS),
                 route=draw(ROUTES) if side is Side.CLIENT else None,
                 at_rate_per_s=draw(LOADS),
+                **(draw(WINDOWS) if side is Side.CLIENT else {}),
             )
         case Subject.THROUGHPUT:
             return replace(blank, comparison=draw(LOWER), limit=draw(RATES), route=draw(ROUTES))
@@ -110,7 +123,8 @@ VOCABULARY = re.split(
     r"\|",
     "P95|P99|avg|max|median|latency|time|API|requests|all|database|queries|endpoint|cache|CDN|errors|availability|indexed|"
     "monitoring|alerts|enabled|<|<=|>|>=|under|over|within|and|with|at|,|(|)|no|throughput|handle|load|P1|(P1)|5|not|the|"
-    "of|for|100ms|50ms|80%|99.9%|500rps|response time|hit rate|GET /users|/orders|at least|100 ms|10K req/s|or less",
+    "of|for|for 95% of the seconds|in 99% of 10 s windows|"
+    "100ms|50ms|80%|99.9%|500rps|response time|hit rate|GET /users|/orders|at least|100 ms|10K req/s|or less",
 )
 
 
@@ -165,10 +179,10 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 def test_a_rounded_value_never_crosses_its_limit(clause: Clause, near: float, far: float) -> None:
     """Who compares the printed value with the printed limit comes to the same verdict as the numbers do."""
     assume(clause.limit is not None and clause.limit > 0)
-    limit = clause.limit or 0.0
+    limit = clause.windows_ratio or clause.limit or 0.0
     for value in (limit, limit * near, far if clause.subject is not Subject.HIT_RATE else far / 1e15):
         shown = _number(value_text(clause, value))
-        edge = _number(limit_text(clause).split(" ", 1)[1])
+        edge = _number(windows_text(clause).split()[1] if clause.windows_ratio else limit_text(clause).split(" ", 1)[1])
         assert (shown > edge) == (value > limit)
         assert (shown < edge) == (value < limit)
 

@@ -49,6 +49,10 @@ def of(
     )
 
 
+def by_windows(clause: Clause, ratio: float, window_s: int) -> Clause:
+    return replace(clause, windows_ratio=ratio, window_s=window_s)
+
+
 def rate(limit: float, comparison: str = ">=", route: str | None = None) -> Clause:
     return of(Subject.THROUGHPUT, comparison, limit, route)
 
@@ -132,6 +136,13 @@ UNDERSTOOD: dict[str, tuple[Clause, ...]] = {
     "P95 < 100 ms under a load of 2,000 req/s": (api("<", 100 * MS, at=2000.0),),
     "P95 < 100 ms at 600 requests per minute": (api("<", 100 * MS, at=10.0),),
     "At 2K req/s, P95 < 100 ms": (api("<", 100 * MS, at=2000.0),),
+    # -- for most of the time
+    "API response time <100ms (P95) for 95% of the seconds": (by_windows(api("<", 100 * MS), 0.95, 1),),
+    "95% of requests < 100 ms in 99% of 10 s windows": (by_windows(api("<", 100 * MS), 0.99, 10),),
+    "P95 < 100 ms for 95% of the seconds and P99 < 300 ms": (
+        by_windows(api("<", 100 * MS), 0.95, 1),
+        api("<", 300 * MS, P99),
+    ),
     # -- the database
     "Database queries <50ms (P1)": (sql("<", 50 * MS),),
     "DB query time avg < 50 ms": (sql("<", 50 * MS),),

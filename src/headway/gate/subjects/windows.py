@@ -46,7 +46,7 @@ def judge(clause: Clause, found: Answers, planned: IntArray | None) -> Answer:
     count = found.seconds // window_s
     if count < MIN_BATCHES:
         return inconclusive(
-            f"{count} windows of {window_s} s are too few; measure at least {MIN_BATCHES * window_s} s", source=SOURCE
+            f"too few windows of {window_s} s: {count}; measure at least {MIN_BATCHES * window_s} s", source=SOURCE
         )
     kept, requests = held(clause, found, count)
     idle = _idle(found, planned, requests, window_s)
