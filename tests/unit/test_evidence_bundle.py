@@ -225,7 +225,7 @@ def test_urls_lose_their_secrets_only(url: str, kept: str) -> None:
 
 
 def test_a_scenario_keeps_no_secrets(tmp_path: Path) -> None:
-    """Headers, bodies and query strings that carry secrets are hidden in run.json; the rest is as written."""
+    """What headers, bodies, query strings and commands carry of secrets is not in run.json; the rest is as written."""
     route = Route(
         name="POST /login",
         method="POST",
@@ -233,10 +233,15 @@ def test_a_scenario_keeps_no_secrets(tmp_path: Path) -> None:
         headers=(("Authorization", "Bearer word2"), ("X-Api-Key", "word3"), ("Cookie", "s=word4"), ("Accept", "*/*")),
         body='{"user": "ann", "password": "wo\\"rd5", "newToken":"word6"}',
     )
-    runfile.write(tmp_path, run_file(scenario=replace(SCENARIO, routes=(route,))))
+    given = Parameter(name="$KEY", distribution="given", values=("word7",))
+    commands = ("psql postgresql://ann:word8@db/shop", "env DB_PASSWORD=word9 seed --api-token word10 --users 5")
+    scenario = replace(SCENARIO, routes=(route,), parameters=(given,), setup=commands, teardown=commands[:1])
+    runfile.write(tmp_path, run_file(scenario=scenario))
     text = (tmp_path / "run.json").read_text()
-    assert "word" not in text.replace("password", "")
-    found = json.loads(text)["scenario"]["routes"][0]
+    assert "word" not in text.lower().replace("password", "")
+    kept = json.loads(text)["scenario"]
+    assert kept["setup"] == ["psql postgresql://***@db/shop", "env DB_PASSWORD=*** seed --api-token *** --users 5"]
+    found = kept["routes"][0]
     assert found["path"] == "/login?api_key=***&page=2"
     assert json.loads(found["body"]) == {"user": "ann", "password": "***", "newToken": "***"}
     assert found["headers"][3] == ["Accept", "*/*"]

@@ -293,7 +293,7 @@ def changed(draw: Any) -> Any:
     return document
 
 
-@settings(max_examples=700, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changed())
 def test_what_is_wrong_is_wrong_for_both(folder: Path, document: Any) -> None:
     """The schema refuses nothing that is read, and takes nothing whose form is refused."""

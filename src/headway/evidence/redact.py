@@ -1,4 +1,4 @@
-"""Secrets out of what is kept: URLs, headers, bodies, statements."""
+"""Secrets out of what is kept: URLs, headers, bodies, commands, statements."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _NAME = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key
 _SECRET_HEADER = re.compile(_NAME + r"|^(?:cookie|x-auth.*|proxy-auth.*)$", re.IGNORECASE)
 _JSON_MEMBER = re.compile(rf'("[^"]*{_NAME}[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 _FORM_FIELD = re.compile(rf"(?<![\w.-])([\w.-]*{_NAME}[\w.-]*=)[^&\s\"']+", re.IGNORECASE)
+_OPTION = re.compile(rf"(--?[\w-]*{_NAME}[\w-]*[ =])\S+", re.IGNORECASE)
+_USER_IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
 _SQL_PASSWORD = re.compile(r"(\bpassword\s+)(?:E?'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\2\$|$))", re.IGNORECASE | re.DOTALL)
 
 
@@ -32,6 +34,11 @@ def header(name: str, value: str) -> str:
 def body(text: str) -> str:
     """A request's path or body without the values of secret JSON members and form fields."""
     return _FORM_FIELD.sub(rf"\1{HIDDEN}", _JSON_MEMBER.sub(rf'\1"{HIDDEN}"', text))
+
+
+def command(text: str) -> str:
+    """A command line without the values of secret options and variables, and without users in URLs."""
+    return _OPTION.sub(rf"\1{HIDDEN}", _USER_IN_URL.sub(f"{HIDDEN}@", body(text)))
 
 
 def statement(text: str) -> str:

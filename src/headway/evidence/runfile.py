@@ -126,7 +126,10 @@ def _simple(hint: type, value: Any) -> Any:
 def _without_secrets(scenario: Scenario) -> Scenario:
     # What came from the environment or from a setup command may be a secret, and is not the scenario's.
     own = tuple(each for each in scenario.parameters if each.distribution != GIVEN)
-    return replace(scenario, routes=tuple(_hidden(route) for route in scenario.routes), parameters=own)
+    return replace(
+        scenario, routes=tuple(_hidden(route) for route in scenario.routes), parameters=own,
+        setup=tuple(map(redact.command, scenario.setup)), teardown=tuple(map(redact.command, scenario.teardown)),
+    )  # fmt: skip
 
 
 def _hidden(route: Route) -> Route:

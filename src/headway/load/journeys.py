@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from headway.load.places import Place, key_at, value_at
+from headway.load.places import Place, key_at, value_at, without
 from headway.load.routes import ROUTE_KEYS, Headers, route
 from headway.model import Journey, Step, Think
 
@@ -87,10 +87,7 @@ class Journeys:
                         at=key_at(row, key),
                     )  # fmt: skip
             return Step(route=self._index(where, sheet.text(row, "route") or "", value_at(row, "route")), think=think)
-        own = type(row)(row)
-        own.__dict__.update(getattr(row, "__dict__", {}))
-        own.pop("think_s", None)
-        made = route(sheet, where, own, self._auth, at=at, weight=0.0)
+        made = route(sheet, where, without(row, "think_s"), self._auth, at=at, weight=0.0)
         if any(each.name == made.name for each in self.routes):
             raise sheet.refuse(
                 f"{where} is named {made.name!r}, as another route is",

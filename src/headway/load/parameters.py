@@ -14,7 +14,6 @@ from headway.model import Hot, Order, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from headway.load.sheet import Sheet
 
@@ -36,7 +35,7 @@ class Feed:
     base: Parameter
 
     def column(self, name: str) -> Parameter:
-        """Raises nothing: whether the column is there is known when the feed is read."""
+        """The parameter; whether the feed has that column is known when it is read."""
         return replace(self.base, name=f"{self.name}.{name}", csv_column=name)
 
 
@@ -229,8 +228,3 @@ def _looked_at(sheet: Sheet, table: Mapping[str, Any], made: Parameter, kind: st
     except BadInput as exc:
         raise sheet.refuse(exc.what, next_act=exc.next_act, at=value_at(table, kind)) from exc
     return made
-
-
-def relative(file: Path, folder: Path | None) -> str:
-    """A file as a scenario in that folder names it."""
-    return str(file.relative_to(folder)) if folder is not None and file.is_relative_to(folder) else str(file)

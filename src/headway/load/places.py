@@ -65,6 +65,12 @@ def value_at(table: object, key: str | int) -> Place | None:
     return None
 
 
+def without(table: dict[str, Any], key: str) -> Table:
+    """The table without that key; everything else keeps its place."""
+    rest = {name: value for name, value in table.items() if name != key}
+    return Table(rest, table.at, table.keys_at, table.values_at) if isinstance(table, Table) else Table(rest)
+
+
 def searched(file: Path | None, text: str) -> tuple[int | None, int | None]:
     """Line and column of a text's first place in a file that was read before, and whose places are gone."""
     try:
