@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.gate import intervals
 from headway.gate.judge import judge
 from headway.gate.seconds import answers
 from headway.gate.subjects import windows
+from headway.interchange.k6_thresholds import thresholds
 from headway.load.histogram import highest_ns
 from headway.model import Clause, Comparison, Judgement, PhaseHits, State, Statistic
 from headway.promises.criterion import read
@@ -205,3 +207,26 @@ def test_the_comparison_at_the_limit_is_the_texts() -> None:
     below = replace(SECONDS, limit=limit, comparison=Comparison.LT)
     assert judgement(edge, at_most).state is State.KEPT
     assert judgement(edge, below).state is State.BROKEN
+
+
+def test_k6_gets_no_threshold_for_windows() -> None:
+    """k6 judges the whole run, which is another promise: it is named in the notes and not exported as that."""
+    notes: list[str] = []
+    given = thresholds(judged.SCENARIO, (judged.PHASE,), judged.made_promise(SECONDS), notes)
+    assert not any("response" in metric for metric in given)
+    assert any("not by windows" in note for note in notes)
+
+
+@pytest.mark.parametrize("spell_s", [1.08, 2.0])
+def test_a_promise_just_missed_is_seldom_called_kept(spell_s: float) -> None:
+    """94.9% of the seconds hold in the long run, slow ones in spells of 1 or 2 s: "95%" is called kept in <= 6%."""
+    random = np.random.default_rng(7)
+    called, held = 0, 0.949
+    for _ in range(300):
+        slow, seconds = False, []
+        for chance in random.random(300):
+            slow = chance < (1 - 1 / spell_s if slow else (1 - held) / held / spell_s)
+            seconds.append(0.0 if slow else 1.0)
+        found = intervals.share(np.array(seconds), np.ones(300))
+        called += found is not None and found.low >= 0.95
+    assert called <= 0.06 * 300
