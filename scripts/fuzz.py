@@ -1,8 +1,9 @@
 """
 Throw arbitrary answers, cut anywhere, at what reads them: nothing may crash, hang, or count a request twice or never.
 
-Two targets: `connection`, an HTTP/1.1 connection (each conversation is held twice, with answers' heads remembered and
-with all of them parsed: the outcomes must be the same), and `handshake`, the TLS layer meeting a server's bytes.
+Three targets: `connection`, an HTTP/1.1 connection (each conversation is held twice, with answers' heads remembered and
+with all of them parsed: the outcomes must be the same), `http2`, a session with its lanes (fuzz_http2.py), and
+`handshake`, the TLS layer meeting a server's bytes.
 
     python scripts/fuzz.py --seconds 60 --seed 7
 
@@ -22,6 +23,8 @@ from collections import Counter
 from time import monotonic
 from typing import Any, cast
 
+import fuzz_http2
+
 from headway.load import tls
 from headway.load.connection import Connection, TimedConnection
 from headway.load.heads import Heads
@@ -30,6 +33,7 @@ from headway.model import FailureKind, Wire
 MOST_BODY = 4096
 MOST_HEAD = 1024
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+TARGETS = ("handshake", "http2", "connection", "http2", "connection", "connection", "http2", "connection")
 HANGS_S = 20
 """So long may one conversation take before its stack is printed; it takes less than a millisecond."""
 LINES = (
@@ -273,13 +277,16 @@ async def fuzz(seconds: float, seed: int) -> dict[str, Counter[str]]:
         Fault: a promise was not kept; the seed of the conversation is told.
     """
     until, remembered, client = monotonic() + seconds, Heads(), tls.Client(Wire(), "a.test")
-    counts: dict[str, Counter[str]] = {"connection": Counter(), "handshake": Counter()}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in TARGETS}
     while monotonic() < until:
         dice = random.Random(seed)
-        name = "handshake" if seed % 16 == 0 else "connection"
+        name = TARGETS[seed % len(TARGETS)]
         faulthandler.dump_traceback_later(HANGS_S, exit=True)
         try:
-            ends = fuzz_handshake(dice, client) if seed % 16 == 0 else fuzz_connection(dice, remembered)
+            if name == "http2":
+                ends = await fuzz_http2.fuzz_session(dice)
+            else:
+                ends = fuzz_handshake(dice, client) if name == "handshake" else fuzz_connection(dice, remembered)
         except Exception as error:
             raise Fault(f"{name}, seed {seed}: {type(error).__name__}: {error}") from error
         finally:

@@ -10,6 +10,7 @@ from fuzz import Fault, fuzz
 
 from headway.load import connection
 from headway.load.heads import Heads
+from headway.load.lanes import Lane
 
 
 def test_arbitrary_answers_end_each_request_once() -> None:
@@ -20,6 +21,7 @@ def test_arbitrary_answers_end_each_request_once() -> None:
     assert found["good"] > 50
     assert found["failed"] > 50
     assert counts["handshake"]["failed"] == counts["handshake"]["conversations"] > 0
+    assert counts["http2"]["good"] > 50 < counts["http2"]["failed"]
 
 
 def test_a_wrong_memory_of_heads_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,5 +44,12 @@ def test_a_request_that_ends_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> 
         once(self, *told)
 
     monkeypatch.setattr(connection.Connection, "fail", twice)
+    with pytest.raises(Fault, match="ends"):
+        asyncio.run(fuzz(4, 0))
+
+
+def test_an_http2_request_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane that keeps its failure to itself does not pass."""
+    monkeypatch.setattr(Lane, "ended", lambda _lane, _kind, _message: None)
     with pytest.raises(Fault, match="ends"):
         asyncio.run(fuzz(4, 0))
