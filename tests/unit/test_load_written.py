@@ -140,7 +140,7 @@ def wires(folder: Path) -> st.SearchStrategy[Wire]:
         Wire, http2=st.booleans(), keep_alive=st.booleans(), details=st.booleans(),
         ca_file=st.none() | st.just(folder / "ca.pem") | st.just(Path("/etc/ca.pem")),
         unix_socket=st.none() | st.just(folder / "run" / "s.sock"), host=st.none() | st.just("shop.example:81"),
-        redirects=st.integers(0, 50), max_body_bytes=counts, max_head_bytes=counts,
+        streams=counts, redirects=st.integers(0, 50), max_body_bytes=counts, max_head_bytes=counts,
     )  # fmt: skip
 
 

@@ -47,8 +47,16 @@ class Target:
         return self.host if wire.host is None else _split(wire.host)[0]
 
     def place(self, wire: Wire) -> tuple[str, int]:
-        """Host, not resolved yet, and port to connect to."""
-        return (self.host, self.port) if wire.connect_to is None else _split(wire.connect_to, self.port)
+        """
+        Host, not resolved yet, and port to connect to.
+
+        Raises:
+            BadInput: `connect_to` names no port there can be.
+        """
+        host, port = (self.host, self.port) if wire.connect_to is None else _split(wire.connect_to, self.port)
+        if not 0 < port < 65536:
+            raise BadInput(f"there is no port {port} to connect to", next_act="mend connect_to")
+        return host, port
 
 
 def parse(url: str) -> Target:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TRUTHS = ("http2", "keep_alive", "insecure", "details")
 FILES = ("ca_file", "unix_socket")
-NUMBERS = {"redirects": 0, "max_body_bytes": 1, "max_head_bytes": 1}
+NUMBERS = {"streams": 1, "redirects": 0, "max_body_bytes": 1, "max_head_bytes": 1}
 HTTP_KEYS = (*TRUTHS, *FILES, "host", "connect_to", *NUMBERS)
 MOST_REDIRECTS = 50
 

@@ -123,7 +123,7 @@ def _http(wire: Wire, folder: Path | None) -> list[str]:
     for key in ("host", "connect_to"):
         if getattr(wire, key) is not None:
             lines.append(f"{key} = {text(getattr(wire, key))}")
-    for key in ("redirects", "max_body_bytes", "max_head_bytes"):
+    for key in ("streams", "redirects", "max_body_bytes", "max_head_bytes"):
         if getattr(wire, key) != getattr(usual, key):
             lines.append(f"{key} = {getattr(wire, key)}")
     return lines
