@@ -28,4 +28,8 @@ MONITORING_FILE = "monitoring.json"
 FINDINGS_FILE = "findings.json"
 VERDICT_FILE = "verdict.json"
 BREAKPOINT_FILE = "breakpoint.json"
+COMPARISON_FILE = "comparison.json"
 REPORT_FILE = "report.html"
+
+BASELINE_FILE = "baseline.json"
+"""In the state folder: what later runs are compared with. The one file there that is meant to be committed."""

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from headway import __version__
-from headway.cli import breakpoint, calibrate, demo, export, importing, init, lab, run, validate
+from headway.cli import breakpoint, calibrate, compare, demo, export, importing, init, lab, run, validate
 from headway.errors import HeadwayError
 from headway.model import ExitCode
 
@@ -24,6 +24,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(importing.app, name="import")
 app.command("calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("init", epilog=init.EXAMPLES)(init.init)
 app.command("breakpoint", epilog=breakpoint.EXAMPLES)(breakpoint.breakpoint)
 app.command("run", epilog=run.EXAMPLES)(run.run)

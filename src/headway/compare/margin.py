@@ -22,6 +22,8 @@ class Margin:
 
     def of(self, measure: Measure, a: float) -> float:
         """As a share of the figure `a`, in its base unit."""
-        if measure.value != "latency" or not (math.isfinite(a) and a > 0):
-            return self.ratio
-        return max(self.ratio, self.latency_ns / a)
+        return self.latency_ratio(a) if measure.value == "latency" else self.ratio
+
+    def latency_ratio(self, a_ns: float) -> float:
+        """What matters of a latency of `a_ns`, as a share of it."""
+        return max(self.ratio, self.latency_ns / a_ns) if math.isfinite(a_ns) and a_ns > 0 else self.ratio

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from headway.evidence.runfile import RunFile
     from headway.model import Evidence, PhaseHits
 
     IntArray = NDArray[np.int64]
@@ -104,6 +105,12 @@ def of_evidence(evidence: Evidence) -> Run:
         loads={hits.phase.name: likeness.load_text(hits.phase) for hits in evidence.phases},
         samples={hits.phase.name: _sample(hits, imported=origin is not None) for hits in evidence.phases},
     )
+
+
+def like(file: RunFile, run: Run) -> bool:
+    """Whether a run was asked the same as `run`, by its run.json alone."""
+    imported = None if file.imported is None else file.imported.tool
+    return imported == run.tool and likeness.parts(file.scenario, file.phases) == run.likeness
 
 
 def _ailments(evidence: Evidence) -> tuple[str, ...]:

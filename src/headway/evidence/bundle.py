@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SLUG_MAX_CHARS = 40
 LATEST = "latest"
+_BEFORE = re.compile(r"latest(?:~(\d{1,6}))?")
 _CURES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space: the quota is used up",
@@ -73,26 +74,32 @@ def find(root: Path, reference: str | None) -> Path:
 
     Args:
         root: the folder that has `.headway/runs`.
-        reference: None or "latest" for the latest; else a path, an id, or a part of one id only.
+        reference: None or "latest" for the latest, "latest~1" for the one before; else a path, an id, or a part of one
+            id only.
 
     Raises:
         BadInput: there is none, or more than one.
     """
     runs = root / STATE_FOLDER / RUNS_FOLDER
-    if reference is not None and reference != LATEST:
-        for direct in (root / reference, runs / reference):
+    named = LATEST if reference is None else reference
+    before = _BEFORE.fullmatch(named)
+    if before is None:
+        for direct in (root / named, runs / named):
             if (direct / RUN_FILE).is_file():
                 return direct
     ids = sorted(file.parent.name for file in runs.glob(f"*/{RUN_FILE}"))
     if not ids:
         raise BadInput(f"no runs in {runs}", next_act="make one with: headway run SCENARIO --against URL")
-    if reference is None or reference == LATEST:
-        return runs / ids[-1]
-    fitting = [each for each in ids if reference in each]
+    if before is not None:
+        back = int(before[1] or 0)
+        if back < len(ids):
+            return runs / ids[-1 - back]
+        raise BadInput(f"there is no {named}: {runs} has {len(ids)} runs", next_act="name one of them, or make another")
+    fitting = [each for each in ids if named in each]
     if len(fitting) == 1:
         return runs / fitting[0]
     several = ", ".join(fitting[-5:] or ids[-5:])
-    what = f"{len(fitting)} runs fit {reference!r}" if fitting else f"no run fits {reference!r}"
+    what = f"{len(fitting)} runs fit {named!r}" if fitting else f"no run fits {named!r}"
     raise BadInput(what, next_act=f"name one of: {several}")
 
 
