@@ -214,9 +214,12 @@ def test_what_finds_no_connection_in_time_is_not_sent() -> None:
     assert unsent > PLANNED / 3
 
 
-def test_a_second_answer_is_not_taken_for_the_next_request_s() -> None:
-    """An answer that nobody asked for never counts, not even as the answer to the request that follows."""
-    with target(says(OK + b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n")) as service:
+@pytest.mark.parametrize(
+    "second", [b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 500 Oh\r\n\r\nzz", b"HTTP/1.1 500 O"]
+)
+def test_a_second_answer_is_not_taken_for_the_next_request_s(second: bytes) -> None:
+    """An answer that nobody asked for never counts, whole or begun, not even as the one to the request that follows."""
+    with target(says(OK + second)) as service:
         found = run(service.url)
     assert (found.good, found.failures) == (PLANNED, Counter())
     assert found.statuses == Counter({200: PLANNED})

@@ -174,6 +174,11 @@ class Connection(asyncio.Protocol):
 
     # -- the parser calls these -------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """A second answer to one request begins: it would be mistaken for the next one's."""
+        if self._complete and not self.head_only:
+            self._reusable = False
+
     def on_headers_complete(self) -> None:
         """An answer to HEAD ends here."""
         if self._complete:
@@ -187,9 +192,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one. Only here does the parser know whether more may come."""
-        if self._complete and not self.head_only:
-            self._reusable = False  # a second answer to one request: it would be mistaken for the next one's
-        elif self._headers_done:
+        if self._headers_done and (self.head_only or not self._complete):
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
 
