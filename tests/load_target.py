@@ -18,11 +18,12 @@ Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 class Target:
     """A running server: its URL, the heads of what it was asked, and a way to end it early."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, port: int = 0) -> None:
         self.asked: list[bytes] = []
         self.connections = 0
         self.url = ""
         self._answer = answer
+        self._port = port
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._listening = threading.Event()
@@ -40,7 +41,7 @@ class Target:
             self._loop.close()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=512)
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self._port, backlog=512)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._listening.set()
         await self._over.wait()
