@@ -79,7 +79,7 @@ REFUSED = [
     ('[[routes]]\npath = "/users/{user_id}"\n', 2, r"\{user_id\}, which no \[parameters.user_id\] defines"),
     ("[parameters.city]\nvalues = [1]\n" + ROUTE, 1, "no route uses the parameter city"),
     ("[load]\nrate_per_s = 5\nusers = 5\n" + ROUTE, 3, "users = 5 means nothing in an open model"),
-    ('[load]\nmodel = "closed"\nusers = 5\nrate_per_s = 5\n' + ROUTE, 4, "rate_per_s = 5 means nothing in a closed model"),
+    ('[load]\nmodel = "closed"\nusers = 5\nrate_per_s = 5\n' + ROUTE, 4, "means nothing in a closed model"),
     ('[load]\nmodel = "closed"\n' + ROUTE, 2, "a closed model needs users"),
     ('[load]\nmodel = "ramp"\n' + ROUTE, 2, "say one of open, closed"),
     ("[load]\nrate_per_s = 0\n" + ROUTE, 2, "not a number above 0"),
