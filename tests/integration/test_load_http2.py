@@ -83,7 +83,7 @@ def test_streams_are_as_many_as_both_sides_allow(nginx: StartNginx, folder: Path
     phase = replace(QUICK, model=LoadModel.CLOSED, users=20, rate_per_s=None)
     for wire, connections in (({}, 3), ({"streams": 1}, 20)):
         found.log.write_text("")
-        tally = load(found, phase, **wire)  # type: ignore[arg-type]
+        tally = load(found, phase, **wire)
         assert (tally.failures, tally.good.total()) == (Counter(), tally.planned)
         assert len({line[2] for line in found.logged()}) == connections
 
