@@ -1,7 +1,7 @@
 """
 The pinned baseline: a small file to commit, with all it takes to compare against without the run's folder.
 
-It holds one pin for each traffic and load (a run's fingerprint), the requests of each in MOST_BLOCKS stretches as
+It holds one pin for each traffic and load (a run's fingerprint), the requests of each in MOST_STRETCHES as
 HdrHistogram encodes them, and the figures of the pins before it: who pins anew at each release can still be shown how
 far the service has come since the first.
 """
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headway.compare import sample, side
-from headway.compare.blocks import MOST_BLOCKS
 from headway.compare.sample import FAILED, Run, Sample
 from headway.errors import BadInput, BundleDamaged, RunInvalid
 from headway.evidence import bundle
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from headway.compare.margin import Margin
 
 FORMAT = 1
+MOST_STRETCHES = 60
+"""Of each phase, so that a file of five routes stays near 100 KB and the swings of a minute's run can be seen in it."""
 QUANTILES = (0.50, 0.95, 0.99)
 
 
@@ -147,7 +148,7 @@ def _run(run: Run) -> dict[str, Any]:
         "likeness": dict(run.likeness),
         "routes": list(run.routes),
         "loads": dict(run.loads),
-        "samples": {name: _sample(sample.coarser(each, MOST_BLOCKS)) for name, each in run.samples.items()},
+        "samples": {name: _sample(sample.coarser(each, MOST_STRETCHES)) for name, each in run.samples.items()},
     }  # fmt: skip
 
 
@@ -161,7 +162,11 @@ def _sample(phase: Sample) -> dict[str, Any]:
             if good.any():
                 text = encoded((phase.bucket[good].tolist(), phase.count[good].tolist())).partition(",")[2]
             cells.append([unit, route, int(phase.count[own & ~good].sum()), text])
-    return {"seconds": phase.seconds, "unit_s": phase.unit_s, "good": phase.good.tolist(), "cells": cells}
+    planned = None if phase.planned is None else phase.planned.tolist()
+    return {
+        "seconds": phase.seconds, "unit_s": phase.unit_s, "good": phase.good.tolist(), "planned": planned,
+        "cells": cells,
+    }  # fmt: skip
 
 
 def _back(content: dict[str, Any]) -> Run:
@@ -192,4 +197,5 @@ def _sample_back(name: str, content: dict[str, Any]) -> Sample:
     return sample.merged(
         phase=name, seconds=content["seconds"], unit_s=content["unit_s"], unit=table[:, 0], route=table[:, 1],
         bucket=table[:, 2], count=table[:, 3], good=np.array(content["good"], dtype=np.int64),
+        planned=None if content["planned"] is None else np.array(content["planned"], dtype=np.int64),
     )  # fmt: skip

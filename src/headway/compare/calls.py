@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from headway.compare.ranks import Superiority
 
 
+TOO_WIDE = "the interval is wider than what matters"
+
+
 class Call(StrEnum):
     """What a difference comes to. Not worse: it may be better, and isn't worse by as much as matters."""
 
@@ -102,7 +105,7 @@ def called(
     if high <= matters:
         why = "better, perhaps not by as much as matters" if high < 0 else "better or much the same"
         return Call.NOT_WORSE, why, None
-    why = "worse, perhaps not by as much as matters" if low > 0 else "the interval is wider than what matters"
+    why = "worse, perhaps not by as much as matters" if low > 0 else TOO_WIDE
     return Call.OPEN, why, _more(change, low, high, matters)
 
 

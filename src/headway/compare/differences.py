@@ -95,7 +95,8 @@ def of_phase(
         margin: the differences that matter.
         asked: which figures.
     """
-    names: dict[int | None, str | None] = {None: None} | dict(enumerate(routes))
+    # With one route alone, all routes say it already.
+    names: dict[int | None, str | None] = {None: None} | dict(enumerate(routes if len(routes) > 1 else ()))
     sides = {index: _sides(a, b, index) for index in names}
     drawing = _drawing(*sides[None], rounds=len(a), seconds=(a[0].seconds, b[0].seconds))
     if isinstance(drawing, str):
@@ -113,8 +114,14 @@ def of_phase(
         if q in asked.required and not _enough(*sides[None], q)
     ]
     told, level = _told(figures, drawing, margin)
-    errors = [_errors(one, two, names[index], margin) for index, (one, two) in sides.items() if one.requests]
-    shifts = [_shift(one, two, drawing, names[index]) for index, (one, two) in sides.items() if one.requests]
+    errors = [
+        _errors(one, two, names[index], margin)
+        for index, (one, two) in sides.items()
+        if index is None or one.failed.any() or two.failed.any()
+    ]
+    shifts = [
+        _shift(one, two, drawing, names[index]) for index, (one, two) in sides.items() if one.requests and two.requests
+    ]
     return PhaseDifferences(
         phase=a[0].phase,
         basis=drawing.basis,
@@ -144,7 +151,7 @@ def _drawing(a: Side, b: Side, *, rounds: int, seconds: tuple[int, int]) -> _Dra
         return f"{min(seconds)} s are too few: measure at least {MIN_BATCHES} s, better 60"
     drawn, inflation, freedom, lengths = [], [], [], []
     # Stretches of different lengths swing differently: each side is judged by its own, in seconds by the slower one.
-    swings = [blocks.swing([*(each.above(q) for q in (0.5, 0.95, 0.99)), each.good]) for each in (a, b)]
+    swings = [blocks.swing([*(each.above(q) for q in (0.5, 0.95, 0.99)), each.in_time()]) for each in (a, b)]
     if a.unit_s == b.unit_s:
         swings = [max(swings, key=lambda each: each.persistence)] * 2
     for each, swing in zip((a, b), swings, strict=True):

@@ -15,10 +15,10 @@ import numpy as np
 from headway.compare import likeness
 from headway.gate import health
 from headway.load import histogram
-from headway.model import Machine
+from headway.model import LoadModel, Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ class Sample:
     One phase of one run. unit, route, bucket, count: (n,) requests by stretch of `unit_s` seconds, route and bucket.
 
     good: (units,) good answers within the measured time, by stretch. Every stretch but the last is equally long.
+    planned: (units,) requests that were due in an open model; None in a closed one, where a slow service is asked less.
     """
 
     phase: str
@@ -50,6 +51,7 @@ class Sample:
     bucket: IntArray
     count: IntArray
     good: IntArray
+    planned: IntArray | None
 
     @property
     def units(self) -> int:
@@ -141,10 +143,13 @@ def _sample(hits: PhaseHits, *, imported: bool) -> Sample:
         route=np.concatenate([cells.route, failures.route]),
         bucket=np.concatenate([cells.bucket, np.full(len(failures.count), FAILED)]),
         count=np.concatenate([cells.count, failures.count]),
-        good=np.bincount(
-            unit_of(np.arange(hits.seconds)), weights=hits.good, minlength=last + 1 if hits.seconds else 0
-        ).astype(np.int64),
+        good=_by_unit(hits.good, unit_of, hits.seconds),
+        planned=_by_unit(hits.planned, unit_of, hits.seconds) if hits.phase.model is LoadModel.OPEN else None,
     )
+
+
+def _by_unit(counts: IntArray, unit_of: Callable[[IntArray], IntArray], seconds: int) -> IntArray:
+    return np.bincount(unit_of(np.arange(seconds)), weights=counts[:seconds]).astype(np.int64)
 
 
 def merged(
@@ -157,6 +162,7 @@ def merged(
     bucket: IntArray,
     count: IntArray,
     good: IntArray,
+    planned: IntArray | None = None,
 ) -> Sample:
     """A sample with one cell for each stretch, route and bucket, in that order."""
     wide = FAILED + 1
@@ -172,6 +178,7 @@ def merged(
         bucket=keys % wide,
         count=np.bincount(place, weights=count, minlength=len(keys)).astype(np.int64),
         good=good,
+        planned=planned,
     )
 
 
@@ -189,4 +196,5 @@ def coarser(sample: Sample, units: int) -> Sample:
         bucket=sample.bucket,
         count=sample.count,
         good=np.bincount(into, weights=sample.good, minlength=units).astype(np.int64),
+        planned=None if sample.planned is None else np.bincount(into, weights=sample.planned).astype(np.int64),
     )

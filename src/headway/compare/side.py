@@ -32,13 +32,16 @@ class Side:
     What is redrawn: stretches of one run, or whole rounds.
 
     count: (units, columns) requests of each stretch or round in each bucket of `buckets`; good: (units,) good answers
-    within the measured time; unit_s: the length of one; failed, total: (s,) by stretch whatever is redrawn.
+    within the measured time; due: (units,) what they are held against: requests planned, or seconds in a closed model;
+    due_per_s: of all of it; failed, total: (s,) by stretch whatever is redrawn.
     """
 
     buckets: IntArray
     count: FloatArray
     good: FloatArray
     unit_s: float
+    due: FloatArray
+    due_per_s: float
     failed: FloatArray
     total: FloatArray
 
@@ -67,7 +70,12 @@ class Side:
 
     def throughput_per_s(self) -> float:
         """Good answers each second."""
-        return float(self.good.sum()) / (self.unit_s * len(self.good)) if len(self.good) else math.nan
+        return float(self.good.sum() / self.due.sum()) * self.due_per_s if self.due.sum() else math.nan
+
+    def in_time(self) -> FloatArray:
+        """(units,) good answers less those due at the mean rate: chance arrivals are not the service's."""
+        expected: FloatArray = self.due * (self.good.sum() / max(self.due.sum(), 1e-9))
+        return self.good - expected
 
     def redrawn(self, weights: FloatArray, quantiles: Sequence[float]) -> tuple[FloatArray, FloatArray]:
         """
@@ -84,7 +92,8 @@ class Side:
         parts = [
             self._quantiles(weights[at : at + step] @ self.count, quantiles) for at in range(0, len(weights), step)
         ]
-        rates = weights @ self.good / (weights.sum(axis=1) * self.unit_s)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rates = weights @ self.good / (weights @ self.due) * self.due_per_s
         return np.concatenate(parts), rates
 
     def _quantiles(self, counts: FloatArray, quantiles: Sequence[float]) -> FloatArray:
@@ -120,11 +129,20 @@ def _side(samples: Sequence[Sample], route: int | None, *, by_round: bool) -> Si
     shares = [each.failed_and_all(route) for each in samples]
     good = [each.good.sum(keepdims=True) if by_round else each.good for each in samples]
     count = np.concatenate(rows)
+    seconds = sum(each.seconds for each in samples)
+    due = [_due(each, by_round=by_round) for each in samples]
     return Side(
         buckets=buckets,
         count=count.astype(np.float64),
         good=np.concatenate(good).astype(np.float64),
-        unit_s=sum(each.seconds for each in samples) / max(1, len(count)),
+        unit_s=seconds / max(1, len(count)),
+        due=np.concatenate(due),
+        due_per_s=float(sum(each.sum() for each in due)) / max(1, seconds),
         failed=np.concatenate([failed for failed, _ in shares]),
         total=np.concatenate([total for _, total in shares]),
     )
+
+
+def _due(sample: Sample, *, by_round: bool) -> FloatArray:
+    found = np.full(sample.units, sample.seconds / max(1, sample.units)) if sample.planned is None else sample.planned
+    return (found.sum(keepdims=True) if by_round else found).astype(np.float64)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from headway.compare.calls import Call, Measure
+from headway.compare.calls import TOO_WIDE, Call, Measure
 from headway.model import ExitCode
 from headway.promises.spoken import duration_text, percent_text, rate_text
 from headway.report.terminal import PIPED_WIDTH, printed, wrapped
@@ -41,6 +41,13 @@ MEANINGS = {
 def call_text(each: Difference) -> str:
     """ "slower", "fewer errors", "no difference that matters", "can't tell"."""
     return CALLS[each.measure].get(each.call, each.call.value)
+
+
+def takes_text(each: Difference) -> str:
+    """What would settle it, as far as the estimate goes; empty where nothing known would."""
+    if each.call is not Call.OPEN or each.more is None or each.more >= 100:
+        return ""
+    return f": takes {each.more:.1f}× the load"
 
 
 def figure_text(each: Difference) -> str:
@@ -76,11 +83,8 @@ def interval_text(each: Difference) -> str:
 
 
 def reason_text(each: Difference) -> str:
-    """Why the call isn't plain, and what would settle it."""
-    said = each.reason
-    if each.call is Call.OPEN and each.more is not None and each.more < 1000:
-        said += f"; about {each.more:.1f} times as much load would settle it, if the estimate stays"
-    return said
+    """Why the call isn't plain from the numbers."""
+    return "" if each.reason == TOO_WIDE else each.reason
 
 
 def shift_text(each: RouteShift) -> str:
@@ -149,7 +153,8 @@ def _phase_lines(found: Comparison, phase: PhaseDifferences) -> Iterator[Text]:
         rows.append(
             (
                 one_line(each.route or EVERY_ROUTE)[:36], figure_text(each), value_text(each, each.a),
-                value_text(each, each.b), change_text(each, each.change), interval_text(each), call_text(each),
+                value_text(each, each.b), change_text(each, each.change), interval_text(each),
+                call_text(each) + takes_text(each),
             )
         )  # fmt: skip
     sizes = [max(cell_len(row[column]) for row in rows) for column in range(7)]
@@ -161,7 +166,7 @@ def _phase_lines(found: Comparison, phase: PhaseDifferences) -> Iterator[Text]:
         yield Text("  " + "  ".join(cells), style="" if number else "bold")
         if number and (why := reason_text(phase.differences[number - 1])):
             yield from wrapped(f"→ {one_line(why)}", PIPED_WIDTH, indent=6, hang=2, style="dim")
-    for shift in phase.shifts:
+    for shift in phase.shifts[:1]:  # of all routes; those of single ones are in the JSON
         yield from wrapped(one_line(shift_text(shift)), PIPED_WIDTH, indent=2, hang=2)
     for left in phase.left_out:
         yield from wrapped(f"not compared: {one_line(left)}", PIPED_WIDTH, indent=2, hang=2, style="dim")
