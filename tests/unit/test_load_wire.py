@@ -209,12 +209,35 @@ def test_remembered_header_blocks_mean_what_they_say(
             encoder.header_table_size = 64 + 8 * number
         block = encoder.encode([(b":status", status), *headers], huffman=number % 2 == 0)
         expected = [tuple(each) for each in plain.decode(block, raw=True)]
-        known = ours.known.get(block)
+        known = ours.recall(block)
         if known is None:
             found, known = ours.read(block)
             assert list(found) == expected
         assert known is not None
         assert known[0] == int(status) == int(expected[0][1])
+        assert ours._table.dynamic_entries == plain.header_table.dynamic_entries
+
+
+fields = st.lists(st.tuples(tokens, values), min_size=1, max_size=3)
+
+
+@given(st.lists(fields, min_size=1, max_size=3), st.lists(st.tuples(st.integers(0, 2), st.integers(1, 60)), max_size=6))
+def test_what_is_said_again_does_to_the_table_what_it_did(
+    heads: list[list[tuple[bytes, bytes]]], runs: list[tuple[int, int]]
+) -> None:
+    """As nginx does it: headers put into the table each time and never referred to. The table stays the decoder's."""
+    plain, ours = hpack.Decoder(), Blocks(1 << 16)
+    blocks = [
+        b"\x88" + b"".join(b"\x40%c%b\x7f%c%b" % (len(name), name, 0, value.ljust(127)) for name, value in head)
+        for head in [[(name, value[:127]) for name, value in head] for head in heads]
+    ]
+    for number, times in runs:
+        block = blocks[number % len(blocks)]
+        for _ in range(times):
+            plain.decode(block, raw=True)
+            if ours.recall(block) is None:
+                assert ours.read(block)[1] == (200, None)
+            assert ours._table.dynamic_entries == plain.header_table.dynamic_entries
 
 
 def test_ordinary_header_blocks_are_remembered() -> None:
@@ -223,6 +246,8 @@ def test_ordinary_header_blocks_are_remembered() -> None:
     first = encoder.encode([(b":status", b"200"), (b"server", b"x")])
     again = encoder.encode([(b":status", b"200"), (b"server", b"x")])
     assert ours.read(first)[1] == ours.read(again)[1] == (200, None)
-    assert list(ours.known) == [again]
+    assert ours.remembered == 2
+    assert ours.recall(again) == (200, None)
     ours.read(encoder.encode([(b":status", b"200"), (b"date", b"now")]))
-    assert not ours.known
+    assert ours.recall(again) is None  # it refers to what stands elsewhere now
+    assert ours.recall(first) == (200, None)

@@ -170,8 +170,9 @@ class Session(FrameProtocol):
         lane = self._streams.get(stream)
         if lane is None and (not stream % 2 or stream >= self._next):
             raise Broken(frames.PROTOCOL_ERROR, f"headers on stream {stream}, which nobody opened")
-        known = self._blocks.known.get(block)
-        if known is None or (lane is not None and (lane.visit is not None or lane.status)):
+        looked_into = lane is not None and (lane.visit is not None or lane.status)
+        known = None if looked_into else self._blocks.recall(block)
+        if known is None:
             headers, known = self._blocks.read(block)
             if lane is None:
                 return  # given up, but the table had to hear of it
