@@ -215,3 +215,12 @@ def test_a_wrong_word_is_one_line_and_writes_nothing(home: Path, init: Init, wor
     assert what in done.stderr
     assert done.stderr.count("\n") == 1
     assert all_of(home) == before
+
+
+def test_the_schema_is_printed_and_nothing_written(home: Path, init: Init) -> None:
+    """`--schema` prints the scenario file's JSON Schema as it is published, and leaves the folder as it was."""
+    before = sorted(home.rglob("*"))
+    result = init("--schema")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["title"] == "Headway scenario"
+    assert sorted(home.rglob("*")) == before

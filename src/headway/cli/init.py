@@ -52,6 +52,9 @@ def init(
         str | None, typer.Option("--against", metavar="URL", help="The service's address, for the next command.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the scenario file's JSON Schema, and write nothing.")
+    ] = False,
     root: options.RootOption = HERE,
     format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,
@@ -60,6 +63,11 @@ def init(
 
     Criteria are proposals. Nothing is sent to the service; --openapi with a URL fetches that one document.
     """
+    if schema:
+        from headway.load.schema import schema as scenario_schema
+
+        options.deliver(scenario_schema(), output)
+        return
     from headway.load.drafts import first
 
     done = first.write(

@@ -12,7 +12,7 @@ from headway.errors import EmptyPhase
 from headway.gate import health, health_notes
 from headway.load import histogram
 from headway.model import Evidence, FailureKind, PhaseHits, Presence
-from headway.report import latencies
+from headway.report import latencies, visible
 from headway.report.words import ns_text
 
 QUANTILES = (0.50, 0.95, 0.99, 0.999, 0.9999)
@@ -109,6 +109,9 @@ def as_text(evidence: Evidence) -> str:
         out.append(f"  generator: {generator_text(hits)}")
         out += [f"  invalid: {why}" for why in health.unwell(hits)]
         out += [f"  failed: {int(n):,} {kind.value}" for kind, n in zip(kinds, totals, strict=True) if n]
+        out += [f"  first said: {visible.one_line(sample)}" for sample in hits.error_samples]
+        if hits.journeys_ended:
+            out.append(f"  {hits.journeys_ended:,} journeys ended early at a failed step")
     out += list(health_notes.notes(evidence))
     for name, state in evidence.sources.items():
         if state.presence is not Presence.PRESENT:
