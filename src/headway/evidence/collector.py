@@ -85,7 +85,6 @@ class Watch:
         self.collector = collector
         self._state = state
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._done = threading.Event()
         # A daemon: a server that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name=f"headway-{collector.name}", daemon=True)
         self._thread.start()
@@ -114,7 +113,8 @@ class Watch:
 
     def wait(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until all tasks are done; a collector that isn't in time has failed."""
-        if not self._done.wait(patience_s):
+        self._thread.join(patience_s)
+        if self._thread.is_alive():
             self._fail(TimeoutError(f"no answer within {patience_s:.0f} s"))
 
     def _work(self) -> None:
@@ -125,7 +125,6 @@ class Watch:
                 task()
             except Exception as exc:  # noqa: BLE001 whatever a source does, the run goes on and the reason is kept
                 self._fail(exc)
-        self._done.set()
 
     def _fail(self, exc: Exception) -> None:
         reason, next_act = (exc.what, exc.next_act) if isinstance(exc, HeadwayError) else (in_words(exc), "run again")

@@ -230,6 +230,7 @@ def measure(*, most_s: float = FULL_MAX_S, floor: bool = True) -> Calibration | 
         return None
     finally:
         until.cancel()
+        until.join()  # a thread that is still ending while the interpreter does can bring it down
 
 
 def _measured(url: str, workers: int, stop: Stop, *, floor: bool) -> Calibration | None:
