@@ -169,12 +169,15 @@ def test_a_database_lost_in_the_middle_loses_only_itself(
 def test_an_interrupted_run_is_kept_and_says_so(
     edge_server: tuple[str, Path], postgres_url: str, tmp_path: Path
 ) -> None:
-    """Ctrl-C drains: what was collected until then is in the folder."""
+    """Ctrl-C in the measured time drains: what was collected until then is in the folder."""
     stop = Stop()
-    timer = threading.Timer(1.8, stop.drain)
-    timer.start()
-    evidence = run(tmp_path, Sources(target_url=edge_server[0], database_url=postgres_url), stop=stop)
-    timer.join()
+
+    def press(progress: Progress) -> None:
+        if not progress.warming_up:
+            stop.drain()
+
+    sources = Sources(target_url=edge_server[0], database_url=postgres_url)
+    evidence = run(tmp_path, sources, stop=stop, on_second=press)
     assert evidence.interrupted
     assert evidence.finished_at is not None
     assert not evidence.phases[0].finished
