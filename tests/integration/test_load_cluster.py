@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -24,9 +25,13 @@ from headway.load import drive, hits
 from headway.load.cluster import host, remote
 from headway.load.scenario import single
 from headway.load.worker import Assignment
-from headway.model import LoadModel, Parameter, Phase, PhaseHits, Route, Scenario
+from headway.model import LoadModel, Parameter, Phase, PhaseHits, Route, Scenario, Wire
 from load_target import OK, Target, target
 from made.judged import made_evidence
+from secure_site import site
+
+if TYPE_CHECKING:
+    from conftest import StartNginx
 
 OPEN = Phase(name="scenario", model=LoadModel.OPEN, rate_per_s=300, duration_s=2, warmup_s=0)
 CLOSED = Phase(name="scenario", model=LoadModel.CLOSED, users=3, duration_s=1, warmup_s=0)
@@ -156,6 +161,20 @@ def test_what_is_no_cluster_is_refused(cluster: DaskCluster, tmp_path: Path) -> 
     with pytest.raises(TargetUnreachable, match=r"seen from the Dask worker tcp://.*nothing listens"):
         driven(tmp_path, gone.url, OPEN, cluster.address)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_authority_s_certificate_travels(
+    cluster: DaskCluster, nginx: StartNginx, service_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The CA file is on the machine that orders the run alone: generators elsewhere trust what is in it."""
+    found = site(nginx, service_folder("tls"), settings="http2 on;")
+    scenario = replace(single(found.url), wire=Wire(http2=True, ca_file=found.ca_file))
+    hits = driven(tmp_path, found.url, replace(OPEN, duration_s=1), cluster.address, scenario=scenario, workers=2)
+    assert hits.planned.sum() == hits.response.count.sum() > 50
+    assert {line[0] for line in found.logged()[3:]} == {"HTTP/2.0"}
+    missing = replace(scenario, wire=Wire(ca_file=tmp_path / "none.pem"))
+    with pytest.raises(BadInput, match="the CA file cannot be read"):
+        driven(tmp_path / "second", found.url, OPEN, cluster.address, scenario=missing)
 
 
 def test_another_headway_is_refused(cluster: DaskCluster, service: Counting, tmp_path: Path) -> None:

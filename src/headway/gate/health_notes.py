@@ -35,13 +35,18 @@ def notes(evidence: Evidence) -> Iterator[str]:
 def _wire(evidence: Evidence) -> Iterator[str]:
     """What was agreed to that makes the run say less."""
     wire, encrypted = evidence.scenario.wire, evidence.target_url.startswith("https:")
+    place = wire.unix_socket or wire.connect_to
+    if place is not None:
+        yield f"connections went to {place}, in place of the URL's host"
+    if wire.host is not None:
+        yield f"requests were addressed to {wire.host}, in place of the URL's host"
     if wire.insecure and encrypted:
         yield "any TLS certificate was accepted (insecure): who answered was not checked"
     calibrated = any(hits.health.calibrated_per_s is not None for hits in evidence.phases)
     if calibrated and (wire.http2 or encrypted or not wire.keep_alive):
         how = [("HTTP/2", wire.http2), ("TLS", encrypted), ("a connection a request", not wire.keep_alive)]
         used = " and ".join(name for name, is_so in how if is_so)
-        yield f"the generator is calibrated over clear text with HTTP/1.1 kept alive: {used} costs it more than that"
+        yield f"the generator is calibrated over clear text with HTTP/1.1 kept alive: it reaches less with {used}"
 
 
 def _calibration(evidence: Evidence) -> Iterator[str]:

@@ -140,6 +140,8 @@ def _encrypted(
 
 
 def _cure(error: ssl.SSLError) -> str:
+    if tls.for_another(error):
+        return "say with --host which name the certificate is for, mend it, or accept any with --insecure"
     if isinstance(error, ssl.SSLCertVerificationError):
         return "name the authority's certificate with --ca FILE, mend the certificate, or accept any with --insecure"
     return "name the service's HTTPS port, or say http://"

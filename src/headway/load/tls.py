@@ -16,6 +16,8 @@ from headway.errors import BadInput
 from headway.model import FailureKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headway.model import Wire
 
 READ_BYTES = 1 << 16
@@ -76,11 +78,29 @@ def context(wire: Wire) -> ssl.SSLContext:
     return found
 
 
+def for_another(error: ssl.SSLError) -> bool:
+    """Whether the certificate is good, and another host's."""
+    return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _OF_ANOTHER
+
+
+def ca_bytes(file: Path) -> bytes:
+    """
+    What is in a CA file, for another machine.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as exc:
+        raise BadInput(f"the CA file cannot be read: {exc.strerror}", next_act="name a PEM file", file=file) from exc
+
+
 def reason(error: ssl.SSLError) -> str:
     """Why TLS failed, for people."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in _OF_ANOTHER:
-            return f"the certificate is for another host: {error.verify_message}"
+        if for_another(error):
+            return f"the certificate is for another host: {error.verify_message.rstrip('.')}"
         return f"the certificate is not accepted: {_WRONG.get(error.verify_code, error.verify_message)}"
     said = (error.reason or str(error)).lower().replace("_", " ")
     if said in {"wrong version number", "packet length too long", "http request", "record layer failure"}:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from headway.errors import BadInput, TargetUnreachable
+from headway.load import tls
 from headway.load.cluster import host
 
 if TYPE_CHECKING:
@@ -60,11 +61,13 @@ class Cluster:
         The target's address as each Dask worker finds it.
 
         Raises:
+            BadInput: the CA file cannot be read.
             TargetUnreachable: one of them finds nothing that speaks HTTP.
         """
+        ca = None if scenario.wire.ca_file is None else tls.ca_bytes(scenario.wire.ca_file)
 
         async def look(worker: str) -> Any:
-            return await self.ask(worker, host.arrive, target, scenario, within_s=3 * ANSWER_S)
+            return await self.ask(worker, host.arrive, target, scenario, ca, within_s=3 * ANSWER_S)
 
         found = self.wait(self.of_each(self.threads, look))
         for worker, address in found.items():

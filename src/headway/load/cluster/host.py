@@ -16,8 +16,9 @@ import platform
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Pipe as new_pipe
 from pathlib import Path
 from time import monotonic, monotonic_ns
@@ -92,10 +93,20 @@ async def clock() -> int:
     return monotonic_ns()
 
 
-async def arrive(target: Target, scenario: Scenario) -> Address | Refusal:
-    """The target's address as this machine finds it."""
+async def arrive(target: Target, scenario: Scenario, ca: bytes | None) -> Address | Refusal:
+    """The target's address as this machine finds it; `ca`: what is in the CA file, which is on another machine."""
+
+    def look() -> Address:
+        if ca is None:
+            return reach.arrive(target, scenario)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(ca)
+            file.flush()
+            wire = replace(scenario.wire, ca_file=Path(file.name))
+            return reach.arrive(target, replace(scenario, wire=wire))
+
     try:
-        return await asyncio.to_thread(reach.arrive, target, scenario)
+        return await asyncio.to_thread(look)
     except HeadwayError as error:
         return Refusal(what=error.what, next_act=error.next_act)
 
