@@ -6,6 +6,7 @@ with all of them parsed: the outcomes must be the same), `http2`, a session with
 `handshake`, the TLS layer meeting a server's bytes.
 
     python scripts/fuzz.py --seconds 60 --seed 7
+    python scripts/fuzz.py --seconds 60 --sockets        an engine and a server in its place (fuzz_sockets.py)
 
 It prints how many conversations there were and how their requests ended, and exits with 1 at the first fault, whose
 seed is told: the same seed gives the same conversation. Heads
@@ -24,6 +25,7 @@ from time import monotonic
 from typing import Any, cast
 
 import fuzz_http2
+import fuzz_sockets
 
 from headway.load import tls
 from headway.load.connection import Connection, TimedConnection
@@ -296,14 +298,39 @@ async def fuzz(seconds: float, seed: int) -> dict[str, Counter[str]]:
     return counts
 
 
+async def fuzz_real(seconds: float, seed: int) -> dict[str, Counter[str]]:
+    """
+    The same over real sockets, with an engine.
+
+    Raises:
+        Fault: a request did not end once; what comes when is the kernel's to say, so a seed may not show it again.
+    """
+    until = monotonic() + seconds
+    counts: dict[str, Counter[str]] = {"http/1.1 sockets": Counter(), "http/2 sockets": Counter()}
+    said = {
+        "http/1.1 sockets": lambda dice: cut(dice, text(dice)),
+        "http/2 sockets": lambda dice: fuzz_http2.cut(dice, fuzz_http2.some_frames(dice)),
+    }
+    while monotonic() < until:
+        for name, say in said.items():
+            seed += 1
+            try:
+                ends = await fuzz_sockets.fuzz_sockets(seed, say, http2="2" in name)
+            except fuzz_sockets.Unended as error:
+                raise Fault(f"{name}, seed {seed}: {error}") from error
+            counts[name] += ends + Counter({"conversations": 1})
+    return counts
+
+
 def main() -> int:
     """Print the counts; 1 at the first fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sockets", action="store_true")
     options = parser.parse_args()
     try:
-        counts = asyncio.run(fuzz(options.seconds, options.seed))
+        counts = asyncio.run((fuzz_real if options.sockets else fuzz)(options.seconds, options.seed))
     except Fault as fault:
         print(f"fuzz: {fault}", file=sys.stderr)
         return 1

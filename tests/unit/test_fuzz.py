@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from fuzz import Fault, fuzz
+from fuzz import Fault, fuzz, fuzz_real
 
 from headway.load import connection
 from headway.load.heads import Heads
@@ -22,6 +22,14 @@ def test_arbitrary_answers_end_each_request_once() -> None:
     assert found["failed"] > 50
     assert counts["handshake"]["failed"] == counts["handshake"]["conversations"] > 0
     assert counts["http2"]["good"] > 50 < counts["http2"]["failed"]
+
+
+def test_arbitrary_answers_over_sockets_end_each_request_once() -> None:
+    """With an engine, its dialer and a server: what was planned is good or failed, and the end comes in time."""
+    counts = asyncio.run(fuzz_real(1.5, 0))
+    for found in counts.values():
+        assert found["failed"] > 20
+    assert sum(found["good"] for found in counts.values()) > 5
 
 
 def test_a_wrong_memory_of_heads_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
