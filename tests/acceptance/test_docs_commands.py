@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dask_cluster import DaskCluster
+from front import fronted
 from headway.lab import Lab, shop_folder
 from keyboard import HEADWAY, shown_commands
 
@@ -80,6 +81,12 @@ def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
             until_done.callback(cluster.close)
             cluster.add(2)
             words[words.index("--on") + 1] = cluster.address
+        if {"--ca", "--unix-socket"} & set(words):
+            front = until_done.enter_context(fronted(str(status.app_url)))
+            own = {"--ca": front.ca_file, "--unix-socket": front.socket, "--against": front.url}
+            if "--unix-socket" in words:
+                own["--against"] = "http://shop.example"
+            words = [str(own.get(before, word)) for before, word in zip(["", *words[:-1]], words, strict=True)]
         return subprocess.run(
             [*HEADWAY, *words], cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
