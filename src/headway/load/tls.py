@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from headway.model import Wire
 
 READ_BYTES = 1 << 16
+SESSION_NS = 5_000_000_000
+"""A session is offered so long before another takes its place: taking one costs a third of a resumed handshake."""
 _UNKNOWN = "no authority that is trusted here has signed it"
 _WRONG = {
     9: "it is not valid yet",
@@ -134,12 +136,25 @@ class Client:
         self.name = name
         self.http2 = wire.http2
         self.session: ssl.SSLSession | None = None
+        self._session_ns = 0
         self.handshakes = 0
         self.resumed = 0
 
     def layer(self, party: Party) -> TlsTransport:
         """A layer below the party, to be connected."""
         return TlsTransport(self, party)
+
+    def shaken(self, now_ns: int, *, resumed: bool) -> None:
+        """A handshake is done. One that did not resume, or the time, makes room for a new session."""
+        self.handshakes += 1
+        self.resumed += resumed
+        if not resumed or now_ns - self._session_ns > SESSION_NS:
+            self.session = None
+
+    def learn(self, made: ssl.SSLObject) -> None:
+        """Take its session, unless there is one."""
+        if self.session is None:
+            self.session, self._session_ns = made.session, monotonic_ns()
 
 
 class TlsTransport(asyncio.Protocol, asyncio.Transport):
@@ -245,8 +260,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             return
         self._shaken = True
         self.shaken_ns = monotonic_ns()
-        self._client.handshakes += 1
-        self._client.resumed += bool(self._object.session_reused)
+        self._client.shaken(self.shaken_ns, resumed=bool(self._object.session_reused))
         if self._object.version() != "TLSv1.3":
             self._learn()  # before 1.3 it comes with the handshake
         self._party.connection_made(self)
@@ -283,7 +297,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def _learn(self) -> None:
         self._learnt = True
-        self._client.session = self._object.session or self._client.session
+        self._client.learn(self._object)
 
     def _said_goodbye(self) -> None:
         self._ended = self._told = True
