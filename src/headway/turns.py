@@ -1,8 +1,9 @@
 """
 A and B in turns on one machine: A B, B A, A B, ... so that what changes with time changes both alike.
 
-Each round is a run of its own, with the same keys on both sides. A round in which the generator was not well is left
-out together with its partner, and that is said.
+Each round is a run of its own, with the same keys on both sides. A round in which the generator was not well on either
+side is left out, and run again as long as there are patience and rounds: that is said, and which rounds are left out
+depends on the generator alone, never on what was measured.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from headway.compare.differences import Asked
     from headway.compare.margin import Margin
     from headway.compare.sample import Run
-    from headway.model import Scenario, Sources
+    from headway.model import Phase, Scenario, Sources
+
+
+MOST_TRIES = 2
+"""Rounds run at most, as a multiple of those asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,18 @@ class Turns:
 
     found: Comparison
     folders: tuple[tuple[Path, Path], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """One round: folder and run of A and of B."""
+
+    a: tuple[Path, Run]
+    b: tuple[Path, Run]
+
+    @property
+    def well(self) -> bool:
+        return not self.a[1].ailments and not self.b[1].ailments
 
 
 def compare(
@@ -69,40 +86,40 @@ def compare(
         raise BadInput(
             f"{rounds} rounds say nothing of how they vary", next_act=f"run at least {FEWEST_ROUNDS}, better 6"
         )
-    sides: tuple[list[Run], list[Run]] = ([], [])
-    folders: list[tuple[Path, Path]] = []
-    for number in range(rounds):
-        pair: dict[int, Path] = {}
-        for side in (0, 1) if number % 2 == 0 else (1, 0):
-            say(f"round {number + 1} of {rounds}: {'AB'[side]}")
-            phase = replace(scenario.default_phase, seed=scenario.default_phase.seed + number)
-            if duration_s is not None:
-                phase = replace(phase, duration_s=duration_s)
-            pair[side] = line.load(root, scenario=scenario, phases=(phase,), sources=(a, b)[side], means=means)
-            evidence = reading.read(pair[side])
+    pairs: list[_Pair] = []
+    while sum(each.well for each in pairs) < rounds and len(pairs) < MOST_TRIES * rounds:
+        number = len(pairs)
+        well = sum(each.well for each in pairs)
+        say(f"round {number + 1}: {'A, then B' if number % 2 == 0 else 'B, then A'}; {well} of {rounds} are there")
+        phase = replace(scenario.default_phase, seed=scenario.default_phase.seed + number)
+        if duration_s is not None:
+            phase = replace(phase, duration_s=duration_s)
+
+        def loaded(sources: Sources, phase: Phase = phase) -> tuple[Path, Run]:
+            folder = line.load(root, scenario=scenario, phases=(phase,), sources=sources, means=means)
+            evidence = reading.read(folder)
             if evidence.interrupted:
                 raise RunInvalid(
-                    f"interrupted in round {number + 1} of {rounds}; the {2 * number} runs before are kept in"
-                    f" {pair[side].parent}",
-                    next_act="compare again",
+                    f"interrupted in round {len(pairs) + 1}; the rounds before are kept in {folder.parent}",
+                    next_act="compare again, or those there are: headway compare A,A,A B,B,B",
                 )
-            sides[side].append(sample.of_evidence(evidence))
-        folders.append((pair[0], pair[1]))
-    return Turns(found=_compared(*sides, margin, asked), folders=tuple(folders))
+            return folder, sample.of_evidence(evidence)
+
+        first, second = (a, b) if number % 2 == 0 else (b, a)
+        one, two = loaded(first), loaded(second)
+        pairs.append(_Pair(a=one, b=two) if number % 2 == 0 else _Pair(a=two, b=one))
+    return Turns(found=_compared(pairs, margin, asked), folders=tuple((each.a[0], each.b[0]) for each in pairs))
 
 
-def _compared(a: list[Run], b: list[Run], margin: Margin, asked: Asked) -> Comparison:
+def _compared(pairs: list[_Pair], margin: Margin, asked: Asked) -> Comparison:
     """All rounds that are well on both sides, when they are enough; else all, and the comparison says why not."""
-    ill = {
-        number: f"round {number + 1} is left out: run {run.id}: {run.ailments[0]}"
-        for number, pair in enumerate(zip(a, b, strict=True))
-        for run in pair
+    ill = [
+        f"round {number} is left out: run {run.id}: {run.ailments[0]}"
+        for number, pair in enumerate(pairs, start=1)
+        for _, run in (pair.a, pair.b)
         if run.ailments
-    }
-    well = [number for number in range(len(a)) if number not in ill]
-    if len(well) < FEWEST_ROUNDS:
-        return comparison.compare(a, b, margin=margin, asked=asked, same_runner=False)
-    found = comparison.compare(
-        [a[number] for number in well], [b[number] for number in well], margin=margin, asked=asked
-    )
-    return replace(found, warnings=(*ill.values(), *found.warnings))
+    ]
+    well = [each for each in pairs if each.well]
+    used = well if len(well) >= FEWEST_ROUNDS else pairs
+    found = comparison.compare([each.a[1] for each in used], [each.b[1] for each in used], margin=margin, asked=asked)
+    return replace(found, warnings=(*ill, *found.warnings)) if used is well else found

@@ -20,18 +20,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
 
-MOST_BLOCKS = 15
+MOST_BLOCKS = 12
 """More and shorter ones hang together where a queue is long; see gate.intervals.MOST_BATCHES."""
 FEWEST_SWINGS = 5
 """A run that is shorter than so many swings says nothing of how far it strays: two of the same differ more often."""
 SWINGS_A_BLOCK = 2
 STRONGEST = 0.98
+TOGETHER = (1, 2, 4)
+FEWEST_SUMS = 8
 FEWEST_BLOCKS = 2.5
 
 
@@ -65,25 +67,38 @@ class Swing:
         return self.stretches / seen
 
 
-def swing(series: Iterable[FloatArray]) -> Swing:
+def swing(counted: Iterable[Sequence[FloatArray]]) -> Swing:
     """
-    The longest swing of any series.
+    The longest swing of anything counted.
 
     Args:
-        series: each (n,): what is counted in each stretch.
+        counted: for each thing, its series in every run: (n,) what is counted in each stretch.
     """
-    return Swing(persistence=max(_persistence(each) for each in series))
+    longest = max(_stretches(runs, together) for runs in counted for together in TOGETHER)
+    return Swing(persistence=min(max((longest - 1) / (longest + 1), 0.0), STRONGEST))
 
 
-def _persistence(x: FloatArray) -> float:
-    """The correlation of neighbours, its bias in short series taken off."""
-    n = len(x)
-    centred = x - x.mean() if n else x
-    power = float(centred @ centred)
-    if n < 4 or power == 0:
-        return 0.0
-    found = float(centred[1:] @ centred[:-1]) / power
-    return min(max(found + (1 + 3 * found) / n, 0.0), STRONGEST)
+def _stretches(runs: Sequence[FloatArray], together: int) -> float:
+    """
+    The variance of a mean over what it were if nothing hung together, as sums of so many stretches show it.
+
+    Chance adds to every count, and hides from one second to the next what shows from four seconds to the next four.
+    """
+    power = product = alone = 0.0
+    length = 0
+    for each in runs:
+        centred = each - each.mean() if len(each) else each
+        kept = len(centred) // together * together
+        sums = centred[:kept].reshape(-1, together).sum(axis=1)
+        power += float(sums @ sums)
+        product += float(sums[1:] @ sums[:-1])
+        alone += float(centred[:kept] @ centred[:kept])
+        length += len(sums)
+    if length < FEWEST_SUMS * len(runs) or alone == 0:
+        return 1.0
+    found = product / power if power else 0.0
+    found = min(found + (1 + 3 * found) / length * len(runs), STRONGEST)
+    return power / alone * (1 + found) / (1 - found)
 
 
 def drawn(units: int, block: int, times: int, random: np.random.Generator) -> FloatArray:

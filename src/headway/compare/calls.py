@@ -114,4 +114,5 @@ def _more(change: float, low: float, high: float, matters: float) -> float | Non
     half, room = (high - low) / 2, abs(abs(change) - matters)
     if not (math.isfinite(half) and half > 0 and room > 0):
         return None
-    return max(1.1, (half / room) ** 2)
+    times = half / room
+    return max(1.1, times * times) if times < 1e6 else None

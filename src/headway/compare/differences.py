@@ -150,10 +150,11 @@ def _drawing(a: Side, b: Side, *, rounds: int, seconds: tuple[int, int]) -> _Dra
     if min(seconds) < MIN_BATCHES:
         return f"{min(seconds)} s are too few: measure at least {MIN_BATCHES} s, better 60"
     drawn, inflation, freedom, lengths = [], [], [], []
-    # Stretches of different lengths swing differently: each side is judged by its own, in seconds by the slower one.
-    swings = [blocks.swing([*(each.above(q) for q in (0.5, 0.95, 0.99)), each.in_time()]) for each in (a, b)]
-    if a.unit_s == b.unit_s:
-        swings = [max(swings, key=lambda each: each.persistence)] * 2
+    counted = [[*(each.above(q) for q in (0.5, 0.95, 0.99)), each.in_time()] for each in (a, b)]
+    if a.unit_s == b.unit_s:  # what hangs together in one run hangs together in the other, and two show it better
+        swings = [blocks.swing(zip(*counted, strict=True))] * 2
+    else:
+        swings = [blocks.swing([each] for each in one) for one in counted]
     for each, swing in zip((a, b), swings, strict=True):
         n = len(each.count)
         if n < blocks.FEWEST_SWINGS * swing.stretches:
