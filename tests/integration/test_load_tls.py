@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from headway.errors import BadInput, TargetUnreachable
 from headway.load import reach
@@ -188,3 +192,46 @@ class hangs_up:
     def __exit__(self, *_: object) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+
+
+def goodbye(connection: ssl.SSLSocket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+    with suppress(OSError):
+        connection.unwrap()
+
+
+def cut(connection: ssl.SSLSocket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nsome of it")
+
+
+def noise(connection: ssl.SSLSocket) -> None:
+    os.write(connection.fileno(), b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize(("act", "kind"), [(goodbye, None), (cut, FailureKind.RESET), (noise, FailureKind.TLS)])
+def test_an_end_is_one_only_in_tls_s_own_words(
+    tmp_path: Path, act: Callable[[ssl.SSLSocket], None], kind: FailureKind | None
+) -> None:
+    """An answer that ends with the connection: whole with close_notify, cut without it; clear text is TLS's failure."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = listening.accept()
+                with context.wrap_socket(plain, server_side=True) as connection:
+                    connection.recv(4096)
+                    act(connection)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        tally = run(url, asked(url, ca_file=tmp_path / "ca.pem"), QUICK)
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+    assert tally.failures == (Counter() if kind is None else Counter({kind: PLANNED}))
+    assert tally.good.total() == (PLANNED if kind is None else 0)
