@@ -128,10 +128,6 @@ class Compared:
         run = self._run(reference)
         like, left_out = self._like(run)
         found = trend.trends(like, self.margin)
-        if not found:
-            raise BadInput(
-                f"run {run.id} is the only one of its traffic and load", next_act="run the same scenario again"
-            )
         for each in left_out:
             typer.echo(f"headway: left out: {each}", err=True)
         options.deliver(shown_trends.as_json(found) if self.as_json else shown_trends.as_text(found), self.output)

@@ -45,6 +45,8 @@ def lines(found: Sequence[Trend], *, verdict: bool) -> Iterator[Text]:
         yield from wrapped(sentence(each), PIPED_WIDTH, indent=2, hang=2)
     if verdict:
         code = trend.exit_code(found)
+        if not found:
+            yield Text("There are no two valid runs of this traffic and load up to this one.")
         yield Text(f"{MEANINGS[code]}. Exit code {int(code)}.", style="bold")
 
 
