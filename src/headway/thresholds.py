@@ -108,3 +108,6 @@ COMPARE_MATTERS_ERRORS_RATIO = 0.001
 COMPARE_MIN_BEYOND = 20
 """Requests that must lie beyond a percentile on either side for it to be compared: p99 takes 2,000 requests. With
 fewer the bootstrap redraws the same handful over and over. Source: Davison and Hinkley 1997, 2.6.1 (extremes)."""
+
+COMPARE_RATES_ALIKE_RATIO = 0.05
+"""Imported runs don't say what was asked for: rates seen within 5% of each other are taken as the same load."""

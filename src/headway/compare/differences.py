@@ -106,7 +106,8 @@ def of_phase(
     for index, (one, two) in sides.items():
         wanted = asked.quantiles if index is None else asked.route_quantiles
         fit = tuple(q for q in wanted if _enough(one, two, q))
-        left_out += [_too_few(q, names[index], one, two) for q in wanted if q not in fit]
+        shown = asked.required if index is None else ()
+        left_out += [_too_few(q, names[index], one, two) for q in wanted if q not in fit and q not in shown]
         figures += _figures(one, two, drawing, fit, names[index])
     open_ones = [
         _unknown(q, *sides[None], _too_few(q, None, *sides[None]))
@@ -126,9 +127,18 @@ def of_phase(
         phase=a[0].phase,
         basis=drawing.basis,
         level=level,
-        differences=(*open_ones, *told, *errors),
+        differences=tuple(sorted((*open_ones, *told, *errors), key=lambda each: _place(each, routes))),
         shifts=tuple(each for each in shifts if not math.isnan(each.superiority.slower_ratio)),
         left_out=tuple(left_out),
+    )
+
+
+def _place(each: Difference, routes: Sequence[str]) -> tuple[int, int, float]:
+    """All routes first, then each in the scenario's order; latencies, then throughput, then errors."""
+    return (
+        -1 if each.route is None else list(routes).index(each.route),
+        list(Measure).index(each.measure),
+        each.quantile or 0.0,
     )
 
 
@@ -278,8 +288,8 @@ def _enough(a: Side, b: Side, q: float) -> bool:
 def _too_few(q: float, route: str | None, a: Side, b: Side) -> str:
     needed = math.ceil(round(COMPARE_MIN_BEYOND / (1 - q), 6))
     return (
-        f"p{q * 100:.10g} of {route or 'all routes'}: {a.requests:,} and {b.requests:,} requests,"
-        f" {needed:,} are needed on either side"
+        f"p{q * 100:.10g} of {route or 'all routes'} ({min(a.requests, b.requests):,} requests; {needed:,} are needed"
+        " on either side)"
     )
 
 

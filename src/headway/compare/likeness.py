@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway.gate.plan import load_words
+from headway.thresholds import COMPARE_RATES_ALIKE_RATIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from headway.compare.sample import Run
     from headway.model import Phase, Scenario
 
@@ -26,12 +29,18 @@ WORDS = {
 }
 
 
-def parts(scenario: Scenario, phases: tuple[Phase, ...]) -> dict[str, str]:
+def parts(scenario: Scenario, phases: tuple[Phase, ...], *, imported: bool = False) -> dict[str, str]:
     """
     What two runs must have in common, in parts, each as a digest.
 
-    Names, seeds and the target's address are left out, and so is the length of a steady load: it may be longer.
+    Names, seeds and the target's address are left out, and so is the length of a steady load: it may be longer. Another
+    tool's results show neither weights nor what was asked for: of an imported run the routes and the model are alike.
     """
+    if imported:
+        return {
+            "routes": digest(sorted(each.name for each in scenario.routes)),
+            "load": digest([each.model.value for each in phases]),
+        }
     wire = replace(scenario.wire, host=None, connect_to=None, unix_socket=None, ca_file=None, insecure=False)
     return {
         "routes": digest(_plain(scenario.routes)),
@@ -72,6 +81,7 @@ def not_comparable(a: Run, b: Run, *, same_runner: bool) -> tuple[str, ...]:
         found.append(
             f"the loads were made by Headway {a.headway_version} and {b.headway_version}; make both with the same one"
         )
+    found += _seen_rates(a, b)
     if a.machine != b.machine:
         found.append(f"the loads were made on different machines: {_machines(a, b)}; make both on one")
     elif same_runner and (why := _elsewhere(a, b)):
@@ -81,13 +91,29 @@ def not_comparable(a: Run, b: Run, *, same_runner: bool) -> tuple[str, ...]:
 
 def warnings(a: Run, b: Run) -> tuple[str, ...]:
     """What keeps the comparison from being as good as it could be."""
+    found = []
+    if a.tool is not None:
+        found.append(
+            f"times are {a.tool}'s, from the actual send time: what a request waited before it was sent is on neither"
+            " side; weights, parameters and the machine are not known to be the same"
+        )
     why = _elsewhere(a, b)
     if why:
-        return (
+        found.append(
             f"{why}: a difference between machines is not excluded; compare on one machine, interleaved"
-            " (headway compare --interleave), or say --same-runner to refuse this",
+            " (headway compare --interleave), or say --same-runner to refuse this"
         )
-    return ()
+    return tuple(found)
+
+
+def _seen_rates(a: Run, b: Run) -> Iterator[str]:
+    """Of imported runs, what was seen stands for what was asked for."""
+    if a.tool is None or a.tool != b.tool:
+        return
+    for name in (each for each in a.samples if each in b.samples):
+        one, two = (each.count.sum() / max(1, each.seconds) for each in (a.samples[name], b.samples[name]))
+        if abs(one - two) > COMPARE_RATES_ALIKE_RATIO * max(one, two):
+            yield f"{a.tool} made {one:,.1f} and {two:,.1f} req/s: the loads differ; make both at the same rate"
 
 
 def _elsewhere(a: Run, b: Run) -> str:

@@ -100,7 +100,9 @@ def of_evidence(evidence: Evidence) -> Run:
         target_url=evidence.target_url,
         headway_version=evidence.headway_version,
         machine=evidence.machine,
-        likeness=likeness.parts(evidence.scenario, tuple(hits.phase for hits in evidence.phases)),
+        likeness=likeness.parts(
+            evidence.scenario, tuple(hits.phase for hits in evidence.phases), imported=origin is not None
+        ),
         tool=None if origin is None else origin.tool,
         ailments=_ailments(evidence),
         routes=evidence.routes,
@@ -112,7 +114,10 @@ def of_evidence(evidence: Evidence) -> Run:
 def like(file: RunFile, run: Run) -> bool:
     """Whether a run was asked the same as `run`, by its run.json alone."""
     imported = None if file.imported is None else file.imported.tool
-    return imported == run.tool and likeness.parts(file.scenario, file.phases) == run.likeness
+    return (
+        imported == run.tool
+        and likeness.parts(file.scenario, file.phases, imported=imported is not None) == run.likeness
+    )
 
 
 def _ailments(evidence: Evidence) -> tuple[str, ...]:

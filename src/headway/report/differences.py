@@ -14,7 +14,7 @@ from headway.model import ExitCode
 from headway.promises.spoken import duration_text, percent_text, rate_text
 from headway.report.terminal import PIPED_WIDTH, printed, wrapped
 from headway.report.visible import one_line
-from headway.report.words import NOTHING, count_text, ns_text
+from headway.report.words import NOTHING, ns_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,7 +129,8 @@ def sides(found: Comparison) -> tuple[tuple[str, str], ...]:
 def _side_text(runs: Sequence[Run]) -> str:
     first = runs[0]
     named = f"run {first.id}" if len(runs) == 1 else f"{len(runs)} rounds, {first.id} to {runs[-1].id}"
-    return one_line(f"{named}{' (pinned)' if first.pinned else ''} against {first.target_url}")
+    against = f" against {first.target_url}" if first.target_url else ""
+    return one_line(f"{named}{' (pinned)' if first.pinned else ''}{against}")
 
 
 def _lines(found: Comparison) -> Iterator[Text]:
@@ -168,19 +169,22 @@ def _phase_lines(found: Comparison, phase: PhaseDifferences) -> Iterator[Text]:
             yield from wrapped(f"→ {one_line(why)}", PIPED_WIDTH, indent=6, hang=2, style="dim")
     for shift in phase.shifts[:1]:  # of all routes; those of single ones are in the JSON
         yield from wrapped(one_line(shift_text(shift)), PIPED_WIDTH, indent=2, hang=2)
-    for left in phase.left_out:
-        yield from wrapped(f"not compared: {one_line(left)}", PIPED_WIDTH, indent=2, hang=2, style="dim")
+    if phase.left_out:
+        left = f"too few requests to compare: {one_line('; '.join(phase.left_out))}"
+        yield from wrapped(left, PIPED_WIDTH, indent=2, hang=2, style="dim")
     yield Text("")
 
 
 def basis_text(found: Comparison, phase: PhaseDifferences) -> str:
     """What the intervals rest on, and from where a difference matters."""
     margin = found.margin
+    if not phase.shifts:
+        return phase.basis
     return (
         f"{phase.basis}; the intervals of latencies and throughput hold together with 95% (each alone"
-        f" {phase.level:.1%}); what matters: {margin.ratio:.3g} of A"
+        f" {phase.level:.1%}); what matters: {margin.ratio * 100:.3g}% of A"
         f" and {duration_text(margin.latency_ns)}, errors {margin.errors_ratio * 100:.3g} points"
-    ).replace(f"{margin.ratio:.3g} of A", f"{margin.ratio * 100:.3g}% of A")
+    )
 
 
 def as_json(found: Comparison) -> str:
@@ -242,8 +246,3 @@ def _difference(each: Difference) -> dict[str, object]:
         "more_load": None if each.more is None else round(each.more, 2),
         "said": {"a": value_text(each, each.a), "b": value_text(each, each.b), "interval": interval_text(each)},
     }
-
-
-def requests_text(requests: tuple[int, int]) -> str:
-    """ "12,000 and 12,010"."""
-    return " and ".join(count_text(each) for each in requests)
