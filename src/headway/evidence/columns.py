@@ -53,7 +53,8 @@ def read(path: Path, kind: type[Row]) -> tuple[Row, ...]:
     try:
         # Memory-mapped files would keep a deleted run on disk; these are small.
         with path.open("rb") as stream:
-            table = pq.read_table(stream, use_threads=False)
+            # Not read_table: the threads it reads with may still be starting when the process ends, which aborts it.
+            table = pq.ParquetFile(stream, pre_buffer=False).read(use_threads=False)
         rows = table.select([name for name in table.column_names if name in known]).to_pylist()
         return tuple(kind(**{name: _back(value) for name, value in row.items()}) for row in rows)
     except (pa.ArrowException, OSError, TypeError, ValueError) as exc:
