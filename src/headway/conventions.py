@@ -29,6 +29,7 @@ FINDINGS_FILE = "findings.json"
 VERDICT_FILE = "verdict.json"
 BREAKPOINT_FILE = "breakpoint.json"
 COMPARISON_FILE = "comparison.json"
+TURN_FILE = "turn.json"  # of a round of A and B in turns: which side, which round
 REPORT_FILE = "report.html"
 
 BASELINE_FILE = "baseline.json"

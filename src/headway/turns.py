@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from headway import line
 from headway.compare import comparison, sample
 from headway.compare.differences import FEWEST_ROUNDS
+from headway.conventions import TURN_FILE
 from headway.errors import BadInput, RunInvalid
-from headway.evidence import reading
+from headway.evidence import bundle, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,8 +96,9 @@ def compare(
         if duration_s is not None:
             phase = replace(phase, duration_s=duration_s)
 
-        def loaded(sources: Sources, phase: Phase = phase) -> tuple[Path, Run]:
+        def loaded(sources: Sources, phase: Phase = phase, number: int = number) -> tuple[Path, Run]:
             folder = line.load(root, scenario=scenario, phases=(phase,), sources=sources, means=means)
+            bundle.put_json(folder / TURN_FILE, {"side": "A" if sources is a else "B", "round": number + 1})
             evidence = reading.read(folder)
             if evidence.interrupted:
                 raise RunInvalid(

@@ -82,6 +82,13 @@ def test_a_slower_revision_is_found_in_turns(repository: Path) -> None:
     out, err = process.communicate(timeout=120)
     told = json.loads(out)
     assert "round 2: B, then A" in err
+    folders = sorted((repository / ".headway/runs").iterdir())
+    assert [json.loads((each / "turn.json").read_text())["side"] for each in folders[:6]] == list("ABBAAB")
+    alone = subprocess.run(
+        [*HEADWAY, "compare", "--trend"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert alone.returncode == 4
+    assert "no two valid runs" in alone.stdout
     if process.returncode == 5:  # a machine too busy to time anything: said, not called slower
         assert any("generator" in each for each in told["not_comparable"]), told["not_comparable"]
         return

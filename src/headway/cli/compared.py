@@ -16,7 +16,7 @@ from headway.cli import options
 from headway.compare import baseline, comparison, revisions, sample, trend
 from headway.compare.differences import Asked as Figures
 from headway.compare.margin import Margin
-from headway.conventions import COMPARISON_FILE, RUN_FILE, RUNS_FOLDER, STATE_FOLDER
+from headway.conventions import COMPARISON_FILE, RUN_FILE, RUNS_FOLDER, STATE_FOLDER, TURN_FILE
 from headway.errors import BadInput
 from headway.evidence import bundle, reading, runfile
 from headway.load import scenario as scenarios
@@ -169,7 +169,8 @@ class Compared:
             name = file.parent.name
             if len(like) == LAST_RUNS:
                 break
-            if name > run.id or not sample.like(runfile.read(file.parent), run):
+            in_turns = (file.parent / TURN_FILE).exists() and name != run.id  # short, and of two services at once
+            if name > run.id or in_turns or not sample.like(runfile.read(file.parent), run):
                 continue
             other = sample.of_evidence(reading.read(file.parent))
             if other.ailments:
