@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
+    from headway.evidence.collect import Chooser
     from headway.model import Evidence, Finding, Phase, Progress, Promise, Scenario, Sources, Verdict
 
 SCENARIO_IN_INCREMENT = Path("scripts/scenario.toml")
@@ -122,10 +123,12 @@ def two_interrupts(stop: Stop) -> Iterator[None]:
 
 
 def load(
-    root: Path, *, scenario: Scenario, phases: tuple[Phase, ...], sources: Sources, means: Means = ORDINARY
+    root: Path, *, scenario: Scenario, phases: tuple[Phase, ...] | Chooser, sources: Sources, means: Means = ORDINARY
 ) -> Path:
     """
     Drive the phases against the target, collect what they leave behind, and return the run's folder.
+
+    `phases` may also be what chooses them one by one, given the folder, as it sees what became of those before.
 
     Raises:
         TargetUnreachable: nothing that speaks HTTP answers.

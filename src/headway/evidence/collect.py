@@ -22,11 +22,13 @@ from headway.evidence.runfile import RunFile
 from headway.load.drive import drive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from headway.load.drive import Stop
     from headway.model import Phase, Progress, Scenario, Sources, SourceState
+
+    Chooser = Callable[[Path], Iterable[Phase]]
 
 SAMPLE_EVERY_S = 1.0
 
@@ -35,7 +37,7 @@ def collect(
     root: Path,
     *,
     scenario: Scenario,
-    phases: tuple[Phase, ...],
+    phases: tuple[Phase, ...] | Chooser,
     sources: Sources,
     slug: str,
     workers: int | None = None,
@@ -51,7 +53,7 @@ def collect(
     Args:
         root: the folder that has, or gets, `.headway/runs`.
         scenario: the traffic.
-        phases: in the order they are driven.
+        phases: in the order they are driven; or what chooses them one by one, given the run's folder.
         sources: the target, and where else to look.
         slug: a word for the folder's name.
         workers: generator processes; None chooses.
@@ -74,14 +76,16 @@ def collect(
     try:
         states = [_check(each) for each in found]
         folder = bundle.create(root, slug)
-        run = _opened(folder, scenario, phases, sources, workers, found, states)
+        planned = phases if isinstance(phases, tuple) else ()
+        chosen = list(planned)
+        run = _opened(folder, scenario, planned, sources, workers, found, states)
         runfile.write(folder, run)
         watches = [Watch(collector, state) for collector, state in zip(found, states, strict=True)]
         try:
             with _sampling(watches):
                 drive(
                     scenario,
-                    phases,
+                    phases if isinstance(phases, tuple) else _noted(run, phases(folder), chosen, folder),
                     sources.target_url,
                     folder,
                     database_url=sources.database_url,
@@ -99,13 +103,21 @@ def collect(
                 bundle.discard(folder)
                 raise
             # Headway's own failure: what was collected is kept, and marked.
-            _close(folder, replace(run, interrupted=True), watches)
+            _close(folder, replace(run, phases=tuple(chosen), interrupted=True), watches)
             raise
-        _close(folder, replace(run, interrupted=stop.draining), watches)
+        _close(folder, replace(run, phases=tuple(chosen), interrupted=stop.draining), watches)
         return folder
     finally:
         for each in found:
             each.close()
+
+
+def _noted(run: RunFile, phases: Iterable[Phase], chosen: list[Phase], folder: Path) -> Iterator[Phase]:
+    """Each phase as it is chosen, written down before it begins: a run that is killed knows what it did."""
+    for phase in phases:
+        chosen.append(phase)
+        runfile.write(folder, replace(run, phases=tuple(chosen)))
+        yield phase
 
 
 def _check(collector: Collector) -> SourceState:

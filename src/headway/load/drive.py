@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +15,7 @@ from headway.load.target import parse
 from headway.load.worker import Assignment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from headway.load.crew import Hands
@@ -61,7 +62,7 @@ def _site(on: str | None) -> Site:
 
 def drive(
     scenario: Scenario,
-    phases: Sequence[Phase],
+    phases: Iterable[Phase],
     target_url: str,
     folder: Path,
     *,
@@ -80,7 +81,8 @@ def drive(
 
     Args:
         scenario: the traffic.
-        phases: how much of it, and how long.
+        phases: how much of it, and how long. Of an iterator the next is asked for when the one before is over; each
+            then draws from all values to be used once, as nobody knows what the others will need.
         target_url: `http://host:port` or `https://host:port`; its path is not used, the routes have theirs.
         folder: the run's folder.
         database_url: where parameters given by a query are read.
@@ -100,7 +102,9 @@ def drive(
     target = parse(target_url)
     scenario = environment.filled(scenario)
     values = feed.values(scenario.parameters, database_url)
-    portions = [rationing.portion(scenario, phases, number, values) for number in range(len(phases))]
+    portions = []
+    if isinstance(phases, Sequence):  # all at once, so that too few values are refused before the first request
+        portions = [rationing.portion(scenario, phases, number, values) for number in range(len(phases))]
     names = [each.name for each in scenario.routes]
     with closing(_site(on)) as site:
         address = site.arrive(target, scenario)
@@ -110,12 +114,13 @@ def drive(
             for number, phase in enumerate(phases):
                 if stop.draining:
                     break
+                parameters, drawn = portions[number] if portions else rationing.portion(scenario, (phase,), 0, values)
                 # A worker without a connection could not send its share.
                 crew_size = min(count, shape.most(phase))
                 recording = None if phase.replay is None else replay.read(phase.replay, names)
                 shares = [
                     Assignment(
-                        phase=phase, routes=scenario.routes, parameters=portions[number][0], values=portions[number][1],
+                        phase=phase, routes=scenario.routes, parameters=parameters, values=drawn,
                         address=address, host=target.header(scenario.wire), worker=each, workers=crew_size,
                         scheme=target.scheme, name=target.name(scenario.wire),
                         journeys=scenario.journeys, wire=scenario.wire,
