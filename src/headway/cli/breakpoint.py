@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,12 @@ import typer
 
 from headway.cli import options
 from headway.cli.options import Format
+from headway.conventions import REPORT_FILE
 
 EXAMPLES = options.examples(
     "headway breakpoint 0050 --lab",
     "headway breakpoint 0050 --against http://127.0.0.1:8000 --from 100 --to 5000 --duration 20",
+    "headway breakpoint 0050 --run latest --format json",
 )
 
 
@@ -28,6 +31,12 @@ def breakpoint(
     within: Annotated[
         float, typer.Option("--within", min=0.01, max=1.0, help="How near the answer has to be: 0.1 is 10%.")
     ] = 0.1,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.1, help="Load no longer than that; default: what it may need.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Show a finished search again (its id, or 'latest'): no load.")
+    ] = None,
     format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,
 ) -> None:
@@ -37,21 +46,25 @@ def breakpoint(
     """
     from headway import breakpoint as search
     from headway import line
-    from headway.gate.breakpoint import most_seconds
 
     promise = line.find_promise(increment, asked.promise_roots())
-    sources = asked.sources()
-    traffic = line.find_scenario(scenario, promise, sources.target_url)
-    duration_s = asked.duration or traffic.default_phase.duration_s
-    longest_s = most_seconds(
-        start_per_s=start, most_per_s=most, duration_s=duration_s, warmup_s=traffic.default_phase.warmup_s,
-        within_ratio=within,
-    )  # fmt: skip
-    typer.echo(f"headway: at most {longest_s / 60:.0f} minutes of load, and less when a promise breaks early", err=True)
-    found = search.find(
-        promise, traffic, sources, root=asked.root, means=asked.means(), start_per_s=start, most_per_s=most,
-        duration_s=duration_s, within_ratio=within, say=lambda text: typer.echo(text, err=True),
-    )  # fmt: skip
-    text = json.dumps(search.as_json(found), indent=2) if format is Format.JSON else search.as_text(found)
-    options.deliver(text, output)
+    if run is not None:
+        searched = search.shown_again(asked.root, None if run == "latest" else run)
+    else:
+        sources = asked.sources()
+        traffic = line.find_scenario(scenario, promise, sources.target_url)
+        bounds = search.bounds(
+            traffic, start_per_s=start, most_per_s=most, within_ratio=within,
+            duration_s=asked.duration or traffic.default_phase.duration_s,
+            allowed_s=None if minutes is None else minutes * 60,
+        )  # fmt: skip
+        typer.echo(f"headway: at most {math.ceil(bounds.longest_s / 60)} minutes of load", err=True)
+        searched = search.find(
+            promise, traffic, sources, root=asked.root, means=asked.means(), bounds=bounds,
+            say=lambda text: typer.echo(text, err=True),
+        )  # fmt: skip
+    found = searched.found
+    as_json = json.dumps(search.as_json(found, searched.folder), indent=2)
+    options.deliver(as_json if format is Format.JSON else search.as_text(found), output)
+    typer.echo(f"report: {searched.folder / REPORT_FILE}", err=True)
     raise typer.Exit(int(search.exit_code(found)))

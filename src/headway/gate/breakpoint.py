@@ -2,9 +2,10 @@
 The highest rate at which every latency promise still holds: which rate to try next, and when to stop.
 
 Rates grow by GROWTH until a promise breaks, then the gap is halved (geometrically) until it is as small as asked. The
-rate found is tried once more, for longer. A rate is called broken or held only when the gate says so of a whole phase;
-one that it can't tell of is tried again, for twice as long, and then left open. When the generator is what gives way,
-that is the end, and it is never called the service's limit.
+rate that holds and the broken one above it are each tried again, for longer; one that then says otherwise sends the
+search on. A rate is called broken or held only when the gate says so of a whole phase. One that it can't tell of is
+tried again for longer and then left open, and the search goes on below and above it. Where the generator gives way,
+again and again, is the end of what can be tried, and it is never called the service's limit.
 """
 
 from __future__ import annotations
@@ -14,15 +15,23 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from headway.gate.ladder import Ladder, Probe
 from headway.model import Clause, Comparison, Criterion, Promise, Side, State, Subject
 from headway.thresholds import THROUGHPUT_MAX_ERROR_RATIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Generator
+
+    Steps = Generator["Try", Probe, None]
 
 GROWTH = 2.0
 LONGER = 2.0
-MOST_PROBES = 40
+INVALID_TRIES = 3
+"""A generator that gave way once may have been disturbed; one that did so in every try is at its end."""
+FEWEST_REQUESTS = 100
+"""No rate is tried that gives fewer in the longest try: a P95 and an error rate can't be told from them."""
+MOST_PROBES = 60
+DIGITS = 4
 JUDGED = (Subject.ERROR_RATE, Subject.AVAILABILITY)
 
 
@@ -33,20 +42,16 @@ class Stopped(StrEnum):
     GENERATOR = "the generator"  # the load could not be made, or not be timed
     ASKED = "the highest rate asked for"
     UNSURE = "too little certainty"
+    TIME = "the time it may take"
     INTERRUPTED = "an interrupt"
-    PROBES = "the number of tries"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
-    """One rate, tried. `why`: the first reason it was not kept. `run`: the run's id."""
+class Try:
+    """A rate to try next, in requests per second, and for how long, warm-up excluded."""
 
     rate_per_s: float
     duration_s: float
-    state: State
-    why: str = ""
-    run: str = ""
-    interrupted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +59,7 @@ class Found:
     """
     What the search knows: at `holds_per_s` every promise was kept, at `breaks_per_s` one was broken.
 
-    None: no rate that was tried did so. `confirmed`: the rate that holds did so a second time, for longer.
+    None: no rate that was tried did so. `confirmed`: each of the two that there is was so in a longer try as well.
     """
 
     holds_per_s: float | None
@@ -63,6 +68,50 @@ class Found:
     stopped: Stopped
     why: str
     probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """
+    What to search, and what it may cost.
+
+    start_per_s: the first rate; most_per_s: none above it is tried. duration_s: of a first try. within_ratio: how near
+    the broken rate may be to the one that holds, 0.1 is within 10%. overhead_s: the most that a try takes besides its
+    measured time. allowed_s: no try is begun that could end later; None: `usual_s`.
+    """
+
+    start_per_s: float
+    most_per_s: float
+    duration_s: float
+    within_ratio: float
+    overhead_s: float = 0.0
+    allowed_s: float | None = None
+
+    @property
+    def longest_s(self) -> float:
+        """The longest a search takes, from its first try to its last."""
+        return self.usual_s if self.allowed_s is None else self.allowed_s
+
+    @property
+    def usual_s(self) -> float:
+        """Time for a search from the first rate to the highest in which every other try has to be repeated."""
+        growing = math.ceil(math.log(max(self.most_per_s / self.start_per_s, 1.0), GROWTH)) + 1
+        halving = math.ceil(math.log2(max(math.log(GROWTH) / math.log1p(self.within_ratio), 1.0)))
+        return (growing + halving) * (self.cost_s(1) + self.cost_s(LONGER) / 2) + 2 * self.confirming_s
+
+    @property
+    def confirming_s(self) -> float:
+        """Time to try both ends once more."""
+        return 2 * self.cost_s(LONGER)
+
+    @property
+    def floor_per_s(self) -> float:
+        """The lowest rate that can be judged at all."""
+        return min(self.start_per_s, FEWEST_REQUESTS / (LONGER * self.duration_s))
+
+    def cost_s(self, times: float) -> float:
+        """The most that a try of so many times the usual length can take."""
+        return self.duration_s * times + self.overhead_s
 
 
 def promise_of(promise: Promise) -> Promise:
@@ -91,121 +140,162 @@ def _judged(clause: Clause) -> bool:
     return (latency and clause.limit is not None) or clause.subject in JUDGED
 
 
-def search(
-    probe: Callable[[float, float], Probe],
-    *,
-    start_per_s: float,
-    most_per_s: float,
-    duration_s: float,
-    within_ratio: float,
-) -> Found:
+class Search:
     """
-    Find the highest rate that holds.
+    Finds the highest rate that holds.
 
-    Args:
-        probe: (rate in starts per second, seconds) -> what became of it.
-        start_per_s: the first rate.
-        most_per_s: no rate above it is tried.
-        duration_s: of a first try; unsure ones and the last take twice as long.
-        within_ratio: how near the broken rate may be to the one that holds: 0.1 is within 10%.
+    `tries` asks for one rate after another and is sent what became of each; `found` says what is known, at any time.
     """
-    return _Search(probe, most_per_s, duration_s, within_ratio).run(start_per_s)
 
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._ladder = Ladder()
+        self._spent_s = 0.0
+        self._ended: Stopped | None = None
 
-class _Search:
-    def __init__(
-        self, probe: Callable[[float, float], Probe], most_per_s: float, duration_s: float, within_ratio: float
-    ) -> None:
-        self._probe = probe
-        self._most = most_per_s
-        self._duration_s = duration_s
-        self._within = within_ratio
-        self._probes: list[Probe] = []
-        self._held: list[float] = []
-        self._broken: list[Probe] = []
+    def tries(self) -> Steps:
+        """Each Try in turn; wants its Probe."""
+        while self._ended is None:
+            wanted = self._next()
+            if wanted is None:
+                rate = self._unconfirmed()
+                if rate is None:
+                    return
+                yield from self._longer(rate)
+            elif not self._fits(wanted[1], reserved_s=self._bounds.confirming_s):
+                yield from self._rest()
+            elif wanted[1] == LONGER:
+                yield from self._longer(wanted[0])
+            else:
+                yield from self._try(wanted[0])
 
-    def run(self, start_per_s: float) -> Found:
-        rate = min(start_per_s, self._most)
-        while True:
-            last = self._try(rate, self._duration_s)
-            end = self._end(last)
-            if end is not None:
-                return end
-            if self._near_enough():
-                return self._confirm()
-            rate = self._next()
+    def _rest(self) -> Steps:
+        """No time for another rate: what is known is tried again, for longer."""
+        while self._ended is None and (rate := self._unconfirmed()) is not None and self._fits(LONGER):
+            yield from self._longer(rate)
+        self._ended = self._ended or Stopped.TIME
 
-    def _try(self, rate: float, duration_s: float) -> Probe:
-        """One rate; when it can't be told, once more for longer."""
-        last = self._note(self._probe(rate, duration_s))
-        if last.state is State.INCONCLUSIVE and not last.interrupted:
-            last = self._note(self._probe(rate, duration_s * LONGER))
-        return last
+    def _try(self, rate: float) -> Steps:
+        """One rate; again when the generator gave way."""
+        yield from self._once(rate, 1)
+        while self._invalid(rate) and self._fits(1, reserved_s=self._bounds.confirming_s):
+            yield from self._once(rate, 1)
 
-    def _note(self, probe: Probe) -> Probe:
-        self._probes.append(probe)
-        if probe.state is State.KEPT:
-            self._held.append(probe.rate_per_s)
-        elif probe.state is State.BROKEN:
-            self._broken.append(probe)
-        return probe
+    def _longer(self, rate: float) -> Steps:
+        if not self._fits(LONGER):
+            self._ended = Stopped.TIME
+            return
+        yield from self._once(rate, LONGER)
 
-    @property
-    def _holds(self) -> float | None:
-        """The highest rate that was kept and that nothing at or below it contradicts."""
-        breaks = self._breaks
-        return max((each for each in self._held if breaks is None or each < breaks), default=None)
+    def _once(self, rate: float, times: float) -> Steps:
+        probe = yield Try(rate_per_s=rate, duration_s=self._bounds.duration_s * times)
+        self._ladder.note(probe)
+        self._spent_s += probe.took_s
+        if probe.interrupted:
+            self._ended = Stopped.INTERRUPTED
+        elif len(self._ladder.probes) >= MOST_PROBES:
+            self._ended = Stopped.TIME
 
-    @property
-    def _breaks(self) -> float | None:
-        return min((each.rate_per_s for each in self._broken), default=None)
-
-    def _end(self, last: Probe) -> Found | None:
-        if last.interrupted:
-            return self._found(Stopped.INTERRUPTED, "interrupted")
-        if last.state is State.INVALID:
-            return self._found(Stopped.GENERATOR, last.why)
-        if last.state is State.INCONCLUSIVE:
-            return self._found(Stopped.UNSURE, last.why)
-        if last.state is State.KEPT and last.rate_per_s >= self._most:
-            return self._found(Stopped.ASKED, "every promise still holds there")
-        if len(self._probes) >= MOST_PROBES:
-            return self._found(Stopped.PROBES, f"{len(self._probes)} rates were tried")
-        return None
-
-    def _near_enough(self) -> bool:
-        holds, breaks = self._holds, self._breaks
-        return holds is not None and breaks is not None and breaks <= holds * (1 + self._within) * (1 + 1e-9)
-
-    def _next(self) -> float:
-        holds, breaks = self._holds, self._breaks
-        if breaks is None:
-            return min((holds or 1.0) * GROWTH, self._most)
-        if holds is None:
-            return breaks / GROWTH
-        return math.sqrt(holds * breaks)
-
-    def _confirm(self) -> Found:
-        """The rate that holds, again and for longer; one that doesn't any more is broken, and the one below counts."""
-        rate = self._holds or 0.0
-        last = self._note(self._probe(rate, self._duration_s * LONGER))
-        broken = min(self._broken, key=lambda each: each.rate_per_s)
-        confirmed = last.state is State.KEPT
-        end = self._end(last) if last.state in {State.INVALID, State.INCONCLUSIVE} else None
-        return end or self._found(Stopped.SERVICE, broken.why, confirmed=confirmed)
-
-    def _found(self, stopped: Stopped, why: str, *, confirmed: bool = False) -> Found:
-        return Found(
-            holds_per_s=self._holds, breaks_per_s=self._breaks, confirmed=confirmed, stopped=stopped, why=why,
-            probes=tuple(self._probes),
+    def _invalid(self, rate: float) -> bool:
+        """Whether to try a rate again because the generator gave way in all its tries so far, which were few."""
+        tries = self._ladder.at(rate)
+        return (
+            self._ended is None
+            and len(tries) < INVALID_TRIES
+            and all(each.state is State.INVALID for each in tries)
         )  # fmt: skip
 
+    def _fits(self, times: float, *, reserved_s: float = 0.0) -> bool:
+        return self._spent_s + self._bounds.cost_s(times) + reserved_s <= self._bounds.longest_s
 
-def most_seconds(
-    *, start_per_s: float, most_per_s: float, duration_s: float, warmup_s: float, within_ratio: float
-) -> float:
-    """The longest a search can take when no try is unsure, answers that are waited for at the end left out."""
-    growing = math.ceil(math.log(max(most_per_s / start_per_s, 1.0), GROWTH)) + 1
-    halving = math.ceil(math.log2(max(math.log(GROWTH) / math.log1p(within_ratio), 1.0)))
-    tries = min(growing + halving, MOST_PROBES)
-    return tries * (duration_s + warmup_s) + duration_s * LONGER + warmup_s
+    def _next(self) -> tuple[float, float] | None:
+        """The rate to try next, and how long; None when nothing is to be learnt between what holds and what doesn't."""
+        ladder, most = self._ladder, self._bounds.most_per_s
+        if not ladder.probes:
+            return min(self._bounds.start_per_s, most), 1
+        if ladder.top is None and ladder.highest < most:
+            return _legible(min(ladder.highest * GROWTH, most), most), 1
+        if ladder.top is not None and ladder.holds is not None and self._near(ladder.holds, ladder.top):
+            return None
+        for rate in ladder.marks[::-1]:  # left open while rates grew
+            if ladder.state(rate) is State.INCONCLUSIVE and self._worth_repeating(rate):
+                return rate, LONGER
+        between = self._lower() if ladder.holds is None else self._between()
+        return None if between is None else (_legible(between), 1)
+
+    def _lower(self) -> float | None:
+        """Below all that was tried, when a promise broke there."""
+        lower = _legible(self._ladder.lowest / GROWTH)
+        return lower if self._ladder.breaks is not None and lower >= self._bounds.floor_per_s else None
+
+    def _between(self) -> float | None:
+        """The middle of the gap above what holds, or of the one below what doesn't; open rates lie between the two."""
+        marks, top = self._ladder.marks, self._ladder.top
+        for low, high in ((marks[0], marks[1]), (marks[-2], marks[-1])) if len(marks) > 1 else ():
+            if not self._near(low, high) and (high == marks[1] or top is not None):
+                return math.sqrt(low * high)
+        return None
+
+    def _worth_repeating(self, rate: float) -> bool:
+        """Whether an open rate could be called if it were tried for longer, which it was not yet."""
+        tries = self._ladder.at(rate)
+        useful_s = tries[-1].useful_s
+        return not any(map(self._is_long, tries)) and (useful_s is None or useful_s <= LONGER * self._bounds.duration_s)
+
+    def _near(self, low: float, high: float) -> bool:
+        return high <= low * (1 + self._bounds.within_ratio) * (1 + 1e-9)
+
+    def _unconfirmed(self) -> float | None:
+        """An end that has not been tried for longer, the lower first: it is the answer."""
+        for rate in (self._ladder.holds, self._ladder.breaks):
+            if rate is None:
+                continue
+            long = [each for each in self._ladder.at(rate) if self._is_long(each)]
+            told = [each for each in long if each.state is not State.INVALID]
+            if not told and len(long) < INVALID_TRIES:
+                return rate
+        return None
+
+    def _is_long(self, probe: Probe) -> bool:
+        return probe.duration_s >= LONGER * self._bounds.duration_s
+
+    def found(self) -> Found:
+        """What is known so far."""
+        ladder = self._ladder
+        holds, breaks = ladder.holds, ladder.breaks
+        ends = [(rate, state) for rate, state in ((holds, State.KEPT), (breaks, State.BROKEN)) if rate is not None]
+        confirmed = bool(ends) and all(
+            any(self._is_long(each) and each.state is state for each in ladder.at(rate)) for rate, state in ends
+        )
+        stopped, why = self._reason()
+        return Found(
+            holds_per_s=holds, breaks_per_s=breaks, confirmed=confirmed, stopped=stopped, why=why,
+            probes=tuple(ladder.probes),
+        )  # fmt: skip
+
+    def _reason(self) -> tuple[Stopped, str]:
+        """Why no higher rate is known to hold."""
+        ladder = self._ladder
+        holds, breaks, top = ladder.holds, ladder.breaks, ladder.top
+        if self._ended is Stopped.INTERRUPTED or not ladder.probes:
+            return Stopped.INTERRUPTED, ""
+        if breaks is not None and top == breaks and (holds is None or self._near(holds, breaks)):
+            return Stopped.SERVICE, _why(ladder.says(breaks, State.BROKEN))
+        if self._ended is not None:
+            return self._ended, f"{len(ladder.probes)} tries were made"
+        if top is not None and top == ladder.ceiling and (holds is None or self._near(holds, top)):
+            return Stopped.GENERATOR, _why(ladder.says(top, State.INVALID))
+        if holds is not None and holds >= self._bounds.most_per_s:
+            return Stopped.ASKED, "every promise still holds there"
+        above = [each for each in ladder.marks if each not in {holds, top}]
+        at = above[0] if above else ladder.highest
+        return Stopped.UNSURE, f"at {at:,.10g} req/s: {_why(ladder.says(at, *State))}"
+
+
+def _why(probe: Probe | None) -> str:
+    return probe.why if probe is not None else ""
+
+
+def _legible(rate: float, most: float = math.inf) -> float:
+    """A rate with a few digits, as people would name it; the highest stays what it is."""
+    return rate if rate == most else float(f"{rate:.{DIGITS}g}")
