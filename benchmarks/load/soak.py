@@ -1,5 +1,8 @@
 """
-Memory of a long run: Poisson arrivals at a steady rate, every process's resident memory sampled as it goes.
+Memory of a long run: Poisson arrivals at a steady rate, every process's memory sampled as it goes.
+
+What counts is the proportional set size: pages that both processes map (the interpreter, numpy's code) count once.
+The sum of resident sizes, which counts them twice, is printed beside it.
 
 Ten minutes at 20,000 requests/s by default; it stops by itself. `.venv/bin/python benchmarks/load/soak.py`.
 """
@@ -24,13 +27,15 @@ from headway.model import Arrivals, LoadModel
 EVERY_S = 5.0
 
 
-def sampled(stop: threading.Event, found: list[tuple[float, float]]) -> None:
-    """Append (seconds, MiB of this process and all below it) until told to stop; nginx is none of ours."""
+def sampled(stop: threading.Event, found: list[tuple[float, float, float]]) -> None:
+    """Append (seconds, PSS and RSS in MiB of this process and all below it) until told to stop; nginx is not ours."""
     began_s = time.monotonic()
     while not stop.wait(EVERY_S):
         ours = psutil.Process()
         mine = [ours, *(each for each in ours.children(recursive=True) if each.name().startswith("python"))]
-        found.append((time.monotonic() - began_s, sum(each.memory_info().rss for each in mine) / (1 << 20)))
+        taken = [each.memory_full_info() for each in mine]
+        pss, rss = (sum(getattr(each, name) for each in taken) / (1 << 20) for name in ("pss", "rss"))
+        found.append((time.monotonic() - began_s, pss, rss))
 
 
 def main() -> None:
@@ -46,7 +51,7 @@ def main() -> None:
         PHASE, name="soak", model=LoadModel.OPEN, arrivals=Arrivals.POISSON, users=None, rate_per_s=asked.rate,
         duration_s=asked.seconds,
     )  # fmt: skip
-    found: list[tuple[float, float]] = []
+    found: list[tuple[float, float, float]] = []
     stop = threading.Event()
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as name:
         folder = Path(name)
@@ -59,12 +64,13 @@ def main() -> None:
             stop.set()
             watcher.join()
     settled = [each for each in found if each[0] > found[-1][0] / 5]
-    slope = statistics.linear_regression([at for at, _ in settled], [mib for _, mib in settled]).slope * 60
+    slope = statistics.linear_regression([at for at, _, _ in settled], [pss for _, pss, _ in settled]).slope * 60
     print(f"planned {hits.planned.sum():,}, sent {hits.sent.sum():,}, good {hits.good.sum():,}")
     print(
         f"lateness P99 {(hits.health.lateness_p99_ns or 0) / 1e6:.3f} ms; worker's CPU {hits.health.cpu_ratio or 0:.0%}"
     )
-    print(f"resident memory of parent and worker together: at most {max(mib for _, mib in found):.0f} MiB")
+    most, resident = max(pss for _, pss, _ in found), max(rss for _, _, rss in found)
+    print(f"memory of parent and worker together: at most {most:.0f} MiB (sum of resident sizes {resident:.0f} MiB)")
     print(f"growth after the first fifth: {slope:+.2f} MiB a minute")
 
 
