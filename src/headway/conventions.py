@@ -25,12 +25,27 @@ EDGE_FILE = "edge.parquet"
 HOST_FILE = "host.parquet"
 PROCESSES_FILE = "processes.parquet"
 MONITORING_FILE = "monitoring.json"
+SPANS_FILE = "spans.parquet"  # evidence/span_columns.py
+TRACES_FILE = "traces.json"  # what was received, refused and dropped
+INDEXES_FILE = "indexes.parquet"
+COLUMNS_FILE = "columns.parquet"
+WAITS_FILE = "waits.parquet"
+LOGGED_PLANS_FILE = "logged-plans.json"
+PROFILE_FILE = "profile.speedscope.json"
+BUDGET_FILE = "budget.json"
+PROOFS_FILE = "proofs.json"
 FINDINGS_FILE = "findings.json"
 VERDICT_FILE = "verdict.json"
 BREAKPOINT_FILE = "breakpoint.json"
 COMPARISON_FILE = "comparison.json"
 TURN_FILE = "turn.json"  # of a round of A and B in turns: which side, which round
 REPORT_FILE = "report.html"
+
+ACCEPTED_FILE = "accepted.json"
+"""In the state folder, meant to be committed: findings that were accepted, by fingerprint, each with its reason."""
+
+LEDGER_FILE = "ledger.jsonl"
+"""In the state folder: every proof, its estimate beside what was measured."""
 
 BASELINE_FILE = "baseline.json"
 """In the state folder: what later runs are compared with. The one file there that is meant to be committed."""

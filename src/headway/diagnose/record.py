@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from headway.conventions import FINDINGS_FILE
 from headway.errors import BundleDamaged
-from headway.evidence import bundle
-from headway.model import Finding, Subject
+from headway.evidence import bundle, runfile
+from headway.model import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +21,7 @@ def write(folder: Path, findings: Sequence[Finding]) -> None:
     Raises:
         HeadwayError: the folder cannot be written.
     """
-    bundle.put_json(folder / FINDINGS_FILE, [asdict(each) for each in findings])
+    bundle.put_json(folder / FINDINGS_FILE, [runfile.plain(each) for each in findings])
 
 
 def read(folder: Path) -> tuple[Finding, ...]:
@@ -34,11 +33,6 @@ def read(folder: Path) -> tuple[Finding, ...]:
     """
     file = folder / FINDINGS_FILE
     try:
-        return tuple(
-            Finding(
-                **row | {"explains": tuple(map(Subject, row["explains"])), "details": tuple(row["details"])},
-            )
-            for row in bundle.get_json(file)
-        )
-    except (ValueError, TypeError, KeyError) as exc:
+        return tuple(runfile.typed(Finding, row) for row in bundle.get_json(file))
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise BundleDamaged(f"cannot read the findings: {exc}", next_act="judge the run again", file=file) from exc

@@ -100,6 +100,8 @@ def typed(kind: type[Kind], content: Any) -> Kind:
 
 
 def _back(hint: Any, value: Any) -> Any:
+    if hint is Any:
+        return value
     if isinstance(hint, types.UnionType):
         if value is None:
             return None

@@ -33,6 +33,14 @@ class SourceState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TraceIntake:
+    """Where the run listens for OpenTelemetry spans. Port 0: a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 4318
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sources:
     """Where to look while the load runs. What is None is said as absent."""
 
@@ -44,6 +52,11 @@ class Sources:
     prometheus_url: str | None = None
     rule_files: tuple[Path, ...] = ()
     processes: tuple[tuple[str, int], ...] = ()  # (name, pid) to watch, children included
+    database_log: Path | None = None  # the server's log, JSON or CSV, for plans with real parameters
+    pgbouncer_url: str | None = None  # its admin console
+    traces: TraceIntake | None = None
+    profile: bool = False  # sample the stacks of `processes` and their children
+    show_values: bool = False  # keep statements' and keys' values as they are; else they are redacted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +120,51 @@ class Table:
     sequential_scans: int
     sequential_rows: int
     index_scans: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """
+    One index of a user table. `columns` are keys in order, an expression as PostgreSQL writes it.
+
+    `scans` is how often this server used it since its statistics were reset; replicas keep counts of their own.
+    """
+
+    table: str  # schema-qualified unless public
+    name: str
+    columns: tuple[str, ...]
+    definition: str  # CREATE INDEX ...
+    method: str  # btree, gin, ...
+    unique: bool
+    primary: bool
+    constraint: bool  # enforces a key or an exclusion
+    valid: bool
+    size_bytes: int
+    scans: int
+    included: tuple[str, ...] = ()
+    descending: tuple[bool, ...] = ()
+    predicate: str | None = None
+    counted_since: str | None = None  # ISO 8601, when the statistics were reset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """
+    One column of a user table, as pg_stats knows it; None where the table was never analysed. No value is kept.
+
+    `distinct` is the number of different values: below 0 it is minus their ratio to the rows, as n_distinct is.
+    `commonest_ratio` is the share of the rows that have the most common value.
+    """
+
+    table: str
+    name: str
+    type: str
+    not_null: bool
+    null_ratio: float | None = None
+    distinct: float | None = None
+    commonest_ratio: float | None = None
+    correlation: float | None = None
+    average_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,4 +327,6 @@ class Evidence:
     host: tuple[HostSecond, ...] = ()
     processes: tuple[ProcessSecond, ...] = ()
     monitoring: Monitoring | None = None
+    indexes: tuple[Index, ...] = ()
+    columns: tuple[Column, ...] = ()
     imported: Imported | None = None  # made by another tool; its `response` cells are empty

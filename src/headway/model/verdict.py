@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headway.model.advice import Confidence, Location, Remedy
 from headway.model.promise import Clause, Subject
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Finding:
 
     `line` is the one sentence a person reads. `share_ratio` is the share of what `share_of` names. `weight_ratio` is
     how much it explains beside the others, by which findings are ranked; None: as much as its share. `fingerprint` is
-    stable over runs.
+    stable over runs. `cost_ns` is what it costs a request of its route on average, None when that is not known.
+    `reasons_for` and `reasons_against` say when its remedies are right and when they are not, with this run's figures.
     """
 
     rule: str
@@ -43,6 +45,12 @@ class Finding:
     fingerprint: str
     details: tuple[str, ...] = ()
     weight_ratio: float | None = None
+    location: Location = field(default_factory=Location)
+    confidence: Confidence = Confidence.LIKELY
+    cost_ns: float | None = None
+    reasons_for: tuple[str, ...] = ()
+    reasons_against: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
 
 class State(StrEnum):

@@ -1,0 +1,15 @@
+"""The remedies. Each takes a finding, one of its remedies and the grounds, and gives the proof. One file each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headway.model import Finding, Proof, Remedy, RemedyKind
+    from headway.prove.grounds import Grounds
+
+    Prover = Callable[[Finding, Remedy, Grounds], Proof]
+
+PROVERS: Mapping[RemedyKind, Prover] = {}
