@@ -1,7 +1,7 @@
 """
 How often the gate's 95% intervals hold the true quantile when answers depend on those before them.
 
-Simulates services whose true quantiles are known in closed form, many times, and asks gate.intervals each time. An
+Simulates services whose true quantiles are known in closed form, many times, and asks load.intervals each time. An
 interval that claims 95% should hold the truth in 95 of 100 runs; intervals made as if answers were independent are
 shown beside.
 
@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from headway.gate import intervals
-from headway.load import histogram
+from headway.load import histogram, intervals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

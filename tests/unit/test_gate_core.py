@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from headway.gate import intervals
 from headway.gate.case import weigh
 from headway.gate.judge import judge
 from headway.gate.plan import plan
 from headway.gate.seconds import answers
-from headway.load import histogram
+from headway.load import histogram, intervals
 from headway.model import (
     CacheUse,
     Clause,

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.gate import intervals
 from headway.gate.judge import judge
 from headway.gate.seconds import answers
 from headway.gate.subjects import windows
 from headway.interchange.k6_thresholds import thresholds
+from headway.load import intervals
 from headway.load.histogram import highest_ns
 from headway.model import Clause, Comparison, Judgement, PhaseHits, State, Statistic
 from headway.promises.criterion import read

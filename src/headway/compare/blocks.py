@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 MOST_BLOCKS = 12
-"""More and shorter ones hang together where a queue is long; see gate.intervals.MOST_BATCHES."""
+"""More and shorter ones hang together where a queue is long; see load.intervals.MOST_BATCHES."""
 FEWEST_SWINGS = 5
 """A run that is shorter than so many swings says nothing of how far it strays: two of the same differ more often."""
 SWINGS_A_BLOCK = 2

@@ -20,7 +20,7 @@ from scipy import special
 
 from headway.compare import blocks, ranks, side
 from headway.compare.calls import Call, Difference, Measure, PhaseDifferences, RouteShift, called
-from headway.gate import intervals
+from headway.load import intervals
 from headway.thresholds import COMPARE_MIN_BEYOND, CONFIDENCE_RATIO, MIN_BATCHES
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from headway.promises.spoken import limit_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headway.gate.intervals import Interval
+    from headway.load.intervals import Interval
     from headway.model import Clause, Criterion, Evidence, Finding, PhaseHits, Promise
 
 RUN_WIDE = frozenset({Subject.INDEXED, Subject.MONITORING, Subject.ALERTS})

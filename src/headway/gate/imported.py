@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.gate import intervals
 from headway.gate.case import RUN_WIDE, Answer, inconclusive, weighed
 from headway.gate.plan import clauses, phase_of
+from headway.load import intervals
 from headway.model import Side, State, Subject
 from headway.promises.spoken import value_text
 from headway.thresholds import DELIVERED_MIN_RATIO

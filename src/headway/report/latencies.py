@@ -7,9 +7,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headway.gate import intervals
 from headway.gate.seconds import answers
-from headway.load import histogram
+from headway.load import histogram, intervals
 from headway.report.words import FAILED, NOTHING, ns_text
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from headway.gate import intervals
 from headway.gate.case import Answer, Case, inconclusive, weighed
 from headway.gate.seconds import answers
+from headway.load import intervals
 
 SOURCE = "load generator, all planned requests"
 

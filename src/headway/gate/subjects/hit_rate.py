@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from headway.gate import intervals
 from headway.gate.case import Answer, Case, inconclusive, weighed
+from headway.load import intervals
 
 CACHE_SOURCE = "INFO keyspace_hits and keyspace_misses"
 EDGE_SOURCE = "the edge's access log, cache status"

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from headway.gate import intervals
 from headway.gate.case import Answer, Case, inconclusive, weigh, weighed
 from headway.gate.seconds import answers
 from headway.gate.subjects import windows
-from headway.load import histogram
+from headway.load import histogram, intervals
 from headway.model import State
 from headway.promises.spoken import value_text
 from headway.thresholds import THROUGHPUT_MAX_ERROR_RATIO
 
 if TYPE_CHECKING:
-    from headway.gate.intervals import Interval
     from headway.gate.seconds import Answers
+    from headway.load.intervals import Interval
     from headway.model import Clause, PhaseHits
 
 SOURCE = "load generator, from the intended send time"

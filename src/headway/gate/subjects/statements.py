@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING
 
 from headway.gate.case import Answer, Case, inconclusive, weigh
-from headway.gate.intervals import Z
+from headway.load.intervals import Z
 from headway.model import State
 from headway.thresholds import DATABASE_MIN_CALLS
 

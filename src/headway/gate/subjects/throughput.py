@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headway.gate import intervals
 from headway.gate.case import Answer, Case, less_own_error, same_load, weighed
 from headway.gate.plan import clauses
 from headway.gate.seconds import answers
 from headway.gate.subjects import latency
+from headway.load import intervals
 from headway.model import Comparison, State, Subject
 from headway.promises.spoken import clause_text, percent_text
 from headway.thresholds import THROUGHPUT_MAX_ERROR_RATIO

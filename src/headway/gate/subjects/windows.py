@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.gate import intervals
 from headway.gate.case import Answer, inconclusive, weighed
-from headway.load import histogram
+from headway.load import histogram, intervals
 from headway.model import Clause, Comparison, Side, State, Subject
 from headway.thresholds import MIN_BATCHES, THROUGHPUT_MAX_ERROR_RATIO
 
