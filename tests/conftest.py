@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import redis
 
-from headway.lab import Lab, binaries, ports, postgres, process, valkey
-from headway.lab import nginx as nginx_server
+from headway.lab import Lab
+from headway.servers import binaries, ports, postgres, process, valkey
+from headway.servers import nginx as nginx_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import trustme
 
-from headway.lab import binaries, ports, process
-from headway.lab import nginx as nginx_server
+from headway.servers import binaries, ports, process
+from headway.servers import nginx as nginx_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trustme
 
-from headway.lab import ports
+from headway.servers import ports
 
 if TYPE_CHECKING:
     from conftest import StartNginx

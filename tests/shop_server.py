@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway.lab import ports, shop
+from headway.lab import shop
+from headway.servers import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,11 +24,11 @@ from pathlib import Path
 
 from peers import USERS, Bench, Measured, Peer, children_cpu_s, there
 
-from headway.lab import binaries, ports, process
-from headway.lab import nginx as nginx_server
 from headway.load import drive, hits
 from headway.model import Arrivals, LoadModel, Parameter, Phase, PhaseHits, Progress, Route, Scenario
 from headway.report.live import LiveView
+from headway.servers import binaries, ports, process
+from headway.servers import nginx as nginx_server
 
 BODY = "x" * 512
 SERVER = f"""

@@ -65,7 +65,7 @@ def main() -> None:
             watcher.join()
     settled = [each for each in found if each[0] > found[-1][0] / 5]
     slope = statistics.linear_regression([at for at, _, _ in settled], [pss for _, pss, _ in settled]).slope * 60
-    print(f"planned {hits.planned.sum():,}, sent {hits.sent.sum():,}, good {hits.good.sum():,}")
+    print(f"planned {hits.planned.sum():,}, sent {hits.sent.sum():,}, good {hits.response.count.sum():,}")
     print(
         f"lateness P99 {(hits.health.lateness_p99_ns or 0) / 1e6:.3f} ms; worker's CPU {hits.health.cpu_ratio or 0:.0%}"
     )

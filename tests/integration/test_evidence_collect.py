@@ -48,7 +48,7 @@ access_log {folder}/access.jsonl headway;"""
 @pytest.fixture
 def edge_server(nginx: StartNginx, service_folder: Callable[[str], Path]) -> tuple[str, Path]:
     """An nginx that caches /cached from an origin, serves the rest itself, and logs JSON; its URL and its log."""
-    from headway.lab import ports
+    from headway.servers import ports
 
     folder, origin = service_folder("edge"), ports.choose()
     url = nginx(

@@ -16,12 +16,13 @@ import redis
 
 import small_shop
 from headway.errors import LabFailed, SourceRefused
-from headway.lab import Lab, LabStatus, process, sources
+from headway.lab import Lab, LabStatus, sources
+from headway.servers import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from headway.lab.postgres import Postgres
+    from headway.servers.postgres import Postgres
 
 
 def get(url: str) -> tuple[str | None, Any]:

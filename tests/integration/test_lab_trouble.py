@@ -18,7 +18,8 @@ import pytest
 
 import small_shop
 from headway.errors import LabFailed
-from headway.lab import Lab, binaries, process, room, sources
+from headway.lab import Lab, room, sources
+from headway.servers import binaries, process
 from keyboard import HEADWAY, HELD_TO_MODES
 
 if TYPE_CHECKING:

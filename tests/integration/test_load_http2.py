@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway.errors import TargetUnreachable
-from headway.lab import ports
 from headway.load import reach
 from headway.load.scenario import single
 from headway.load.target import parse
 from headway.model import Check, FailureKind, LoadModel, Phase, Route, Scenario, Wire
+from headway.servers import ports
 from load_engine import Tally, run
 from load_target import OK, says, target
 from secure_site import Site, site

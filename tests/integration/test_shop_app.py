@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import redis
 
-from headway.lab import postgres
+from headway.servers import postgres
 from shop import data, indexes
 from shop_server import Served, serving
 

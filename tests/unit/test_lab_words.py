@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 from headway.cli.lab import app
 from headway.errors import BadInput, LabFailed
-from headway.lab import Lab, edge, ports, process, shop, stages, state, wanted
-from headway.lab.process import Identity
+from headway.lab import Lab, edge, shop, stages, state, wanted
 from headway.lab.state import Memory, Started
 from headway.lab.steps import Wish
+from headway.servers import ports, process
+from headway.servers.process import Identity
 
 WORD = st.text(string.ascii_letters + string.digits + "@:/%? ", min_size=1)
 

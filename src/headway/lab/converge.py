@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headway.errors import LabFailed
-from headway.lab import nginx, ports, postgres, process, shop, valkey
+from headway.lab import shop
 from headway.lab.state import Memory, Started, write
+from headway.servers import nginx, ports, postgres, process, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from headway.lab.process import Account, Identity
     from headway.lab.room import Folders
+    from headway.servers.process import Account, Identity
 
 STOPS: dict[str, Callable[[Identity], None]] = {
     "nginx": nginx.stop,

@@ -9,13 +9,13 @@ import psycopg
 from psycopg import sql
 
 from headway.errors import LabFailed, SourceRefused
-from headway.lab import postgres
-from headway.lab.process import identify
+from headway.servers import postgres
+from headway.servers.process import identify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from headway.lab.postgres import Postgres
+    from headway.servers.postgres import Postgres
 
 NAME = "shop"
 """The database, and the role that owns it. The role is no superuser: when the shop uses up all connections, those

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headway.lab.ports import HOST
+from headway.servers.ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

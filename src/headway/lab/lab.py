@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import psutil
 
 from headway.errors import BadInput, LabFailed
-from headway.lab import converge, process, room, stages, state
+from headway.lab import converge, room, stages, state
 from headway.lab.converge import Convergence
 from headway.lab.shop import shop_folder
 from headway.lab.state import Memory
 from headway.lab.status import look
 from headway.lab.steps import Steps, Wish
+from headway.servers import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.errors import LabFailed
-from headway.lab.process import Account, own, permits
 from headway.lab.state import unwritable
+from headway.servers.process import Account, own, permits
 
 LOGS = "logs"
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from headway.errors import BadInput, LabFailed
-from headway.lab import process
-from headway.lab.ports import HOST
+from headway.servers import process
+from headway.servers.ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from headway.lab.process import Account, Identity
+    from headway.servers.process import Account, Identity
 
 _APP = Path("shop") / "app.py"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import LabFailed
-from headway.lab.process import Identity
+from headway.servers.process import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway.errors import LabFailed
-from headway.lab import process, valkey
 from headway.lab.database import evidence_url
 from headway.lab.edge import ACCESS_LOG
-from headway.lab.ports import HOST
 from headway.lab.room import LOGS
 from headway.lab.state import Memory
 from headway.model import Sources
+from headway.servers import process, valkey
+from headway.servers.ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway.errors import BadInput
-from headway.lab import database, postgres, process, room, shop, valkey, wanted
+from headway.lab import database, room, shop, wanted
+from headway.servers import postgres, process, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headway.lab.converge import Convergence
-    from headway.lab.process import Account
     from headway.lab.stages import Stage
+    from headway.servers.process import Account
 
 
 @dataclass(frozen=True, kw_only=True)

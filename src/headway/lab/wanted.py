@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import psycopg
 import redis
 
-from headway.lab import binaries, database, edge, nginx, postgres, process, shop, valkey
+from headway.lab import database, edge, shop
 from headway.lab.converge import Wanted
+from headway.servers import binaries, nginx, postgres, process, valkey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from headway.lab.process import Account, Identity
     from headway.lab.room import Folders
+    from headway.servers.process import Account, Identity
 
 REPLICA_SLOT = "headway_replica"
 

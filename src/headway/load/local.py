@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 import multiprocessing
 import os
+import sys
+from contextlib import contextmanager
 from multiprocessing.connection import wait
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import HeadwayError
@@ -35,6 +38,21 @@ def default_workers(host: str) -> int:
     except ValueError:
         local = False
     return max(1, cores // 2) if local else cores
+
+
+@contextmanager
+def _nameless_main() -> Iterator[None]:
+    """
+    A process spawned here does not import this one's program again: a worker needs none of it.
+
+    Source: CPython, multiprocessing/spawn.py, get_preparation_data.
+    """
+    own = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = own
 
 
 class Here:
@@ -94,7 +112,8 @@ class Local:
         for each in self._shares:
             ours, theirs = spawn.Pipe()
             process = spawn.Process(target=worker.main, args=(theirs, each), daemon=True)
-            process.start()
+            with _nameless_main():
+                process.start()
             theirs.close()
             self._processes.append(process)
             self._pipes[ours] = each.worker

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from headway.errors import LabFailed
-from headway.lab.process import Account, permits
+from headway.servers.process import Account, permits
 
 _POSTGRES_TOOLS = ("postgres", "initdb", "pg_basebackup")
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import redis
 
 from headway.errors import LabFailed, SourceRefused
-from headway.lab import process
-from headway.lab.ports import HOST
+from headway.servers import process
+from headway.servers.ports import HOST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from headway.lab.process import Account, Identity
+    from headway.servers.process import Account, Identity
 
 MAXMEMORY = "128mb"
 """With allkeys-lru: the cache of a small service, so that eviction can be seen and is not the first limit met."""

@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 
 from headway.errors import LabFailed
-from headway.lab import process
-from headway.lab.ports import HOST
-from headway.lab.process import Account, Identity
+from headway.servers import process
+from headway.servers.ports import HOST
+from headway.servers.process import Account, Identity
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 from headway.errors import LabFailed
-from headway.lab import process
-from headway.lab.ports import HOST
+from headway.servers import process
+from headway.servers.ports import HOST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from headway.lab.process import Account, Identity
+    from headway.servers.process import Account, Identity
 
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
