@@ -111,3 +111,22 @@ fewer the bootstrap redraws the same handful over and over. Source: Davison and 
 
 COMPARE_RATES_ALIKE_RATIO = 0.05
 """Imported runs don't say what was asked for: rates seen within 5% of each other are taken as the same load."""
+
+PROVE_LOCK_TIMEOUT_S = 2.0
+"""Longest wait for a lock of anything that proving or applying sends: whoever waits behind it waits no longer."""
+
+PROVE_MATTERS_RATIO = 0.10
+"""Smallest saving of a statement's time, at the near end of its 95% interval, that makes a remedy worth its upkeep.
+Less is what a busy neighbour or another plan of the week takes away again."""
+
+PROVE_MIN_ROUNDS = 6
+PROVE_MAX_ROUNDS = 15
+"""Turns with and without a remedy. Six pairs are the fewest with which a sign test can tell at 95% (2/2^6 = 3%); past
+fifteen intervals narrow slowly."""
+
+PROVE_MOST_VALUES = 12
+"""Sets of parameters each statement is measured with, drawn from the table's own rows."""
+
+KNEE_RATIO = 0.95
+"""The knee of a sweep is the smallest size that reaches 95% of the highest throughput: beyond it only waiting grows.
+Source: Gunther, Guerrilla Capacity Planning, ch. 4."""
