@@ -130,3 +130,22 @@ PROVE_MOST_VALUES = 12
 KNEE_RATIO = 0.95
 """The knee of a sweep is the smallest size that reaches 95% of the highest throughput: beyond it only waiting grows.
 Source: Gunther, Guerrilla Capacity Planning, ch. 4."""
+
+PROFILE_CPU_PER_S = 50
+PROFILE_WALL_PER_S = 25
+"""Stacks taken a second of each profiled process: of running threads, and of all. A share of 20% of one busy core is
+known to within 2 percentage points after 30 s (binomial, 1,500 looks), and more looks would cost the service more
+(benchmarks/diagnosis/profile_cost.py)."""
+
+PROFILE_SLICE_S = 30
+"""A sampler is ended and started anew after so long, so that what it holds in memory and on disk stays bounded, and one
+that lost its parent ends by itself."""
+
+PROFILE_MOST_S = 600
+"""Seconds of one phase that are profiled at most; what lies beyond is said not to have been."""
+
+PROFILE_MOST_PROCESSES = 8
+"""Processes profiled at most: each takes two samplers. The others are said."""
+
+PROFILE_MIN_SAMPLES = 30
+"""Samples below which a share of a profile says nothing: the 95% interval of one half is then 36 points wide."""

@@ -75,6 +75,10 @@ WatchOption = Annotated[
     list[str] | None, typer.Option("--watch", metavar="NAME=PID", help="A process to watch; may be repeated.")
 ]
 
+ProfileOption = Annotated[
+    bool, typer.Option("--profile", help="Sample the stacks of the watched Python processes while it is measured.")
+]
+
 
 def examples(*commands: str) -> str:
     """The end of a command's help: one example a line, kept as lines."""
@@ -109,6 +113,7 @@ class Asked(WireOptions):
     prometheus_url: PrometheusOption = None
     rules: RulesOption = None
     watch: WatchOption = None
+    profile: ProfileOption = False
     otlp: OtlpOption = None
     metrics_port: MetricsPortOption = None
     workers: WorkersOption = None
@@ -144,6 +149,7 @@ class Asked(WireOptions):
             prometheus_url=self.prometheus_url or base.prometheus_url,
             rule_files=(*base.rule_files, *(self.rules or ())),
             processes=(*base.processes, *watched(self.watch)),
+            profile=self.profile,
         )
 
     def means(self) -> Means:

@@ -11,6 +11,7 @@ from headway.evidence.edge import Edge
 from headway.evidence.host import Host
 from headway.evidence.metrics import Metrics
 from headway.evidence.plans import Plans
+from headway.evidence.profile import Profiler
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.evidence.tables import Tables
@@ -31,6 +32,7 @@ def collectors(sources: Sources) -> tuple[Collector, ...]:
         Cache(sources.cache_url),
         Edge(sources.edge_log),
         Host(sources.processes),
+        Profiler(sources.processes, wanted=sources.profile),
         metrics := Metrics(sources.metrics_url),
         Alerts(sources.prometheus_url, sources.rule_files, metrics),
     )
