@@ -189,7 +189,7 @@ class Profiler(Collector):
 
 
 def _chosen(found: Iterable[Seen]) -> list[Seen]:
-    """Python processes only; of a family the youngest last: workers are children, and all of them fit in most."""
+    """The Python processes, parents first, as many as are profiled."""
     return [each for each in found if each.python][:PROFILE_MOST_PROCESSES]
 
 
@@ -259,7 +259,7 @@ def _read(sampler: Sampler) -> list[RawSample]:
 def _threads(
     sampler: Sampler, clock: str, samples: Sequence[RawSample], frames: dict[Frame, int], source: dict[str, str]
 ) -> list[Samples]:
-    """Samples by thread; equal ones that follow each other on the wall clock are one, and on the processor's all are."""
+    """Samples by thread; of equal ones neighbours on the wall clock are joined, on the processor's all."""
     by_thread: dict[str, list[RawSample]] = defaultdict(list)
     for each in samples:
         by_thread[each.thread].append(each)

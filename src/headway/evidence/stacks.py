@@ -1,8 +1,8 @@
 """
 Sampled stacks: read from what py-spy writes, kept as one speedscope file, read back.
 
-Two clocks. "cpu": only threads that were running, so its seconds are processor time. "wall": every thread at every tick,
-in order of time, waiting ones included: what a thread was in the middle of at any moment. A stack that has much more
+Two clocks. "cpu": only threads that were running, so its seconds are processor time. "wall": every thread at every
+tick, in order of time, waiting ones included: what a thread was in the middle of at any moment. A stack that has much more
 wall time than processor time was waiting there.
 
 Source: speedscope, src/lib/file-format-spec.ts; py-spy 0.4, src/chrometrace.rs and src/speedscope.rs.
@@ -54,8 +54,8 @@ class Samples:
     """
     The samples of one thread on one clock in one phase: n of them.
 
-    at_s: unix times, empty on the processor's clock, which keeps no order; seconds: what each stands for; stacks: frames
-    outermost first, indices into `Profile.frames`; an empty one where nobody looked.
+    at_s: unix times, empty on the processor's clock, which keeps no order; seconds: what each stands for; stacks:
+    frames outermost first, indices into `Profile.frames`; an empty one where nobody looked.
     """
 
     process: str  # the name it was watched by
@@ -137,7 +137,7 @@ def from_chrome_trace(events: Any, started_at_s: float) -> list[RawSample]:
                 stack.pop()
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise HeadwayError(
-            f"py-spy's trace cannot be read: {exc!r}", next_act="use the py-spy Headway asks for"
+            f"py-spy's trace cannot be read: {exc!r}", next_act="use the py-spy of headway[lab]"
         ) from exc
     return found
 
@@ -159,9 +159,7 @@ def from_speedscope(content: Any) -> list[RawSample]:
             for stack, weight in zip(profile["samples"], profile["weights"], strict=True):
                 found.append(_sample([frames[index] for index in stack], 0.0, float(weight)))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
-        raise HeadwayError(
-            f"py-spy's file cannot be read: {exc!r}", next_act="use the py-spy Headway asks for"
-        ) from exc
+        raise HeadwayError(f"py-spy's file cannot be read: {exc!r}", next_act="use the py-spy of headway[lab]") from exc
     return found
 
 
@@ -226,7 +224,7 @@ def framed(raw: RawFrame, folder: str) -> Frame:
 
 
 def as_speedscope(profile: Profile, name: str) -> dict[str, Any]:
-    """A profile as speedscope reads it; what only Headway asks for is in the member `headway`, which others pass over."""
+    """A profile as speedscope reads it; the member `headway` has what only Headway asks for, and others pass it over."""
     return {
         "$schema": SCHEMA,
         "version": "0.0.1",
