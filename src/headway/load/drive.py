@@ -129,5 +129,7 @@ def drive(
                     for each in range(crew_size)
                 ]  # fmt: skip
                 facts = calibrated.facts(crew_size) if calibrated is not None else {}
+                # With the seeds this is all it takes to draw the same requests again (redrawn.py).
+                facts |= {"values": {name: len(listed) for name, listed in drawn.items() if listed}}
                 crew = Crew(number, phase, site.hands(shares), log, stop, on_second, tolerate=tolerate, facts=facts)
                 crew.run(partial(on_measure_start, phase), partial(on_measure_end, phase))
