@@ -149,3 +149,40 @@ PROFILE_MOST_PROCESSES = 8
 
 PROFILE_MIN_SAMPLES = 30
 """Samples below which a share of a profile says nothing: the 95% interval of one half is then 36 points wide."""
+
+HOT_CODE_MIN_RATIO = 0.20
+HOT_CODE_MIN_CORES = 0.05
+"""Share of a process's processor time, and of one core, from which one function of the service's own is worth a line:
+of a fifth, halving it gives a tenth (Amdahl); of a process that idles, nothing."""
+
+BLOCKING_MIN_LOOP_RATIO = 0.02
+"""Share of an event loop's time spent waiting inside a callback from which it is a finding: while one waits, all do."""
+
+BLOCKING_WAIT_RATIO = 0.5
+"""Share of the time at a line that is waiting, not running, from which the line blocks rather than works."""
+
+BLOCKING_MIN_WALL_SAMPLES = 8
+"""Looks that found the loop waiting at a place; fewer may be chance or the sampler's own."""
+
+BLOCKING_HOLD_MIN_NS = 10_000_000
+"""Processor time in one callback from which it holds up the other requests of the loop. asyncio's own debug mode warns
+at 100 ms; at 10 ms and 20 requests a second each, a fifth of the loop is gone.
+Source: Python manual, "Developing with asyncio", slow_callback_duration."""
+
+N_PLUS_ONE_MIN_CALLS = 5
+"""Calls of one statement in a request from which they are spoken of as an N+1. Sentry's detector has the same default.
+Source: docs.sentry.io, "N+1 Queries": at least five repeating spans."""
+
+N_PLUS_ONE_FOLLOWING_MIN_CALLS = 3
+"""The same, where the calls are known to be as many as the rows read before them."""
+
+N_PLUS_ONE_CONSTANT_MIN_CALLS = 10
+"""The same, where every request makes the same number of calls and no rows are seen: a handful may be a handful of
+different things. A page of fewer rows is told by asking for pages of two sizes."""
+
+N_PLUS_ONE_MIN_SHARE_RATIO = 0.01
+"""Share of its route's time below which an N+1 isn't worth a line."""
+
+POLLING_MIN_GAP_NS = 10_000_000
+"""Even gaps from 10 ms on, with nothing in them, between calls for the same are waits: no sleep of an event loop or
+thread in a service is usually shorter."""
