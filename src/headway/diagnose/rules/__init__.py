@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.rules import (
     backlog,
+    blocking_call,
     cache_unused,
     connection_per_request,
     dominant_statement,
     failures,
+    hot_code,
     saturated_host,
 )
 
@@ -23,6 +25,8 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     failures.find,
     saturated_host.find,
     backlog.find,
+    blocking_call.find,
+    hot_code.find,
     connection_per_request.find,
     cache_unused.find,
 )
