@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -58,15 +59,20 @@ def headway(
     parameters = PARAMETERS if routes is MIX else ()
     scenario = Scenario(name="bench", file=None, routes=routes, parameters=parameters, default_phase=phase)
     folder = Path(tempfile.mkdtemp(dir=bench.folder))
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    before = children_cpu_s() + own.ru_utime + own.ru_stime
+    before = children_cpu_s() + own_cpu_s()
+    seconds: list[tuple[float, float]] = []
+
+    def second(progress: Progress) -> None:
+        seconds.append((time.monotonic(), own_cpu_s()))
+        on_second(progress)
+
     os.sched_setaffinity(0, bench.generator_cores)
     drive.drive(
-        scenario, (phase,), bench.url, folder, workers=1, on_second=on_second,
+        scenario, (phase,), bench.url, folder, workers=1, on_second=second,
         on_measure_start=lambda _phase: None, on_measure_end=lambda _phase: None, stop=drive.Stop(),
     )  # fmt: skip
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = children_cpu_s() + own.ru_utime + own.ru_stime - before
+    cpu_s = children_cpu_s() + own_cpu_s() - before
+    (from_s, used_s), (to_s, used_to_s) = seconds[0], seconds[-1]
     (found,) = hits.read(folder, (phase,), tuple(route.name for route in routes))
     if found.failures.count.sum() or not found.finished:
         raise SystemExit(f"headway did not measure what it should: {found.error_samples}")
@@ -75,8 +81,36 @@ def headway(
     sending = (found.health.cpu_ratio or 0.0) * found.seconds / good * 1e6
     return Measured(
         rate_per_s=good / found.seconds, cpu_s_per_million=cpu_s / sent * 1e6, sending_cpu_s_per_million=sending,
+        parent_cpu_ratio=(used_to_s - used_s) / (to_s - from_s),
         note=f"(worker while sending: {sending:.1f})",
     ), found  # fmt: skip
+
+
+def own_cpu_s() -> float:
+    """CPU-seconds of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def stopped(cores: set[int], for_s: float = 1.0) -> tuple[float, float]:
+    """
+    How much of the generator's core is not there: what a loop that only reads the clock misses.
+
+    Returns:
+        Share of the time in stops of more than 0.2 ms, and the longest stop in ms. No program can be more punctual.
+    """
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    longest = missed = 0
+    began = last = time.monotonic_ns()
+    while last - began < for_s * 1e9:
+        now = time.monotonic_ns()
+        if now - last > 200_000:
+            missed += now - last
+            longest = max(longest, now - last)
+        last = now
+    os.sched_setaffinity(0, every)
+    return missed / (last - began), longest / 1e6
 
 
 @contextmanager
@@ -105,6 +139,7 @@ def nginx(folder: Path, cores: set[int]) -> Iterator[str]:
 def half_rate(bench: Bench, closed: PhaseHits) -> Measured:
     """Poisson arrivals at half of what the closed model reached: how late does the generator send?"""
     rate = float(closed.good.sum()) / closed.seconds / 2
+    share, longest_ms = stopped(bench.generator_cores)
     phase = replace(PHASE, name="open", model=LoadModel.OPEN, arrivals=Arrivals.POISSON, users=None, rate_per_s=rate,
                     duration_s=bench.seconds)  # fmt: skip
     measured, found = headway(bench, PLAIN, phase)
@@ -112,7 +147,8 @@ def half_rate(bench: Bench, closed: PhaseHits) -> Measured:
     note = (
         f"offered {rate:,.0f} req/s, sent {found.sent.sum() / found.planned.sum():.4f} of it; lateness P50 "
         f"{(health.lateness_p50_ns or 0) / 1e6:.3f} ms, P99 {(health.lateness_p99_ns or 0) / 1e6:.3f} ms; "
-        f"worker's CPU {health.cpu_ratio or 0:.0%}"
+        f"worker's CPU {health.cpu_ratio or 0:.0%}; just before, the core was away for {share:.1%} of a second, "
+        f"{longest_ms:.1f} ms at the most"
     )
     return replace(measured, note=note)
 
@@ -190,13 +226,14 @@ def ratios(found: dict[str, list[Measured]]) -> Iterator[str]:
             per_cpu = [b.cpu_s_per_million / a for a, (_, b) in zip(mine, pairs, strict=True)]
             yield ratio(f"{ours} / {peer}, requests per CPU-second, {what}", per_cpu)
     pairs = list(zip(found["headway, live view on"], found["headway"], strict=True))
-    yield ratio("live view on / off, req/s", [a.rate_per_s / b.rate_per_s for a, b in pairs])
-    yield ratio("live view on / off, CPU", [a.cpu_s_per_million / b.cpu_s_per_million for a, b in pairs])
+    views = [(a.parent_cpu_ratio or 0) - (b.parent_cpu_ratio or 0) for a, b in pairs]
+    yield ratio("live view on - off, share of a core", views, digits=4)
 
 
-def ratio(what: str, of: list[float]) -> str:
+def ratio(what: str, of: list[float], digits: int = 2) -> str:
     """One line of three figures."""
-    return f"{what}: min {min(of):.2f}, median {statistics.median(of):.2f}, max {max(of):.2f}"
+    low, middle, high = (f"{each:.{digits}f}" for each in (min(of), statistics.median(of), max(of)))
+    return f"{what}: min {low}, median {middle}, max {high}"
 
 
 def machine() -> str:

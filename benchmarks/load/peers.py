@@ -55,12 +55,14 @@ class Measured:
     """
     One generator's round: good answers per second, and CPU-seconds of its processes per million requests.
 
-    The latter from start to end, start-up included, and (headway) of the worker alone while it measured.
+    The latter from start to end, start-up included, and (headway) of the worker alone while it measured;
+    `parent_cpu_ratio` is the share of a core that headway's other process took, start-up excluded.
     """
 
     rate_per_s: float
     cpu_s_per_million: float
     sending_cpu_s_per_million: float | None = None
+    parent_cpu_ratio: float | None = None
     note: str = ""
 
 

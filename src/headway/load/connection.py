@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_complete", "_engine", "_head", "_headers_done", "_heads", "_known", "_most_body_bytes", "_most_head_bytes",
-        "_parser", "_raw", "_received", "_reusable", "_status", "_transport", "busy", "connect_ns", "free_ns",
+        "_parser", "_raw", "_received", "_reusable", "_status", "_transport", "_write", "busy", "connect_ns", "free_ns",
         "head_only", "intended_ns", "route", "sent_ns", "tls_ns", "user", "visit", "wanted_ns",
     )  # fmt: skip
 
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self.route = route
         self.intended_ns = intended_ns
         self.sent_ns = now_ns
-        self._transport.write(request)
+        self._write(request)
 
     def fail(self, kind: FailureKind, message: str = "") -> None:
         """The request in flight gets no good answer; the connection is of no further use."""
@@ -108,6 +108,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ready to send."""
         self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
         self.free_ns = monotonic_ns()
         self._engine.connected(self)
 

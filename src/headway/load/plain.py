@@ -26,6 +26,7 @@ SLICE_NS = 2_000_000
 """How long the poller may keep the event loop for itself while more and more is ready."""
 READ_BYTES = 1 << 16
 QUEUE_FULL_S = 0.002
+_IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
 _ALL = select.EPOLLIN | select.EPOLLOUT
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
@@ -190,20 +191,22 @@ class PlainTransport(asyncio.Transport):
         return self._sock if name == "socket" else default
 
     def _ready(self, events: int) -> None:
-        if events == _OUT or (events & _OUT and self._unsent):
-            self._flush()
-        if events & ~_OUT and not self._closed:
-            try:
-                data = self._recv(READ_BYTES)
-            except BlockingIOError:
+        if events != _IN:
+            if events & _OUT and self._unsent:
+                self._flush()
+            if events == _OUT or self._closed:
                 return
-            except OSError as error:
-                self._lose(error)
-                return
-            if data:
-                self._data_received(data)
-            else:
-                self._lose(None)
+        try:
+            data = self._recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if data:
+            self._data_received(data)
+        else:
+            self._lose(None)
 
     def _flush(self) -> None:
         try:

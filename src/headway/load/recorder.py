@@ -28,6 +28,8 @@ FULL = 3 << 11
 DETAILS = ("connect", "tls", "first_byte", "body")
 """The parts of a request's time; their numbers are kept apart only when they are asked for."""
 ERROR_SAMPLES = 5
+STATUSES = 1000
+"""HTTP's have three digits; so does what llhttp lets pass."""
 
 
 @dataclass(kw_only=True)
@@ -87,7 +89,7 @@ class Recorder:
         self.sent = 0
         self.journeys_ended = 0
         self.received_bytes = 0
-        self.statuses: Counter[int] = Counter()
+        self.statuses = [0] * STATUSES  # by status; a list is counted in faster than a dict
         self.failures: Counter[tuple[int, str]] = Counter()
         self._errors: dict[str, None] = {}
         self._reported: set[str] = set()
@@ -136,7 +138,7 @@ class Recorder:
             planned=self.planned,
             sent=self.sent,
             good=int(response.sum()),
-            statuses=dict(self.statuses),
+            statuses={status: n for status, n in enumerate(self.statuses) if n},
             failures=[(route, kind, n) for (route, kind), n in self.failures.items()],
             received_bytes=self.received_bytes,
             response=by_route(response),
@@ -165,7 +167,7 @@ class Recorder:
         for parts in self._parts.values():
             parts[:] = 0
         self.at_once = self.planned = self.sent = self.received_bytes = self.journeys_ended = 0
-        self.statuses.clear()
+        self.statuses[:] = [0] * STATUSES
         self.failures.clear()
         self._errors.clear()
         self.planned, self.ahead = self.ahead, 0
