@@ -25,6 +25,7 @@ EDGE_FILE = "edge.parquet"
 HOST_FILE = "host.parquet"
 PROCESSES_FILE = "processes.parquet"
 MONITORING_FILE = "monitoring.json"
+ANSWERS_FILE = "answers.json"  # what each GET route says of caching and compression
 SPANS_FILE = "spans.parquet"  # evidence/span_columns.py
 TRACES_FILE = "traces.json"  # what was received, refused and dropped
 INDEXES_FILE = "indexes.parquet"

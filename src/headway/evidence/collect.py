@@ -72,7 +72,7 @@ def collect(
         BadInput: the target's URL or a parameter means nothing; no folder is left.
         HeadwayError: the folder can't be written.
     """
-    found = collectors(sources)
+    found = collectors(sources, scenario)
     try:
         states = [_check(each) for each in found]
         folder = bundle.create(root, slug)

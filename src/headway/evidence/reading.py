@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.conventions import (
+    ANSWERS_FILE,
     CACHE_FILE,
     DATABASE_FILE,
     EDGE_FILE,
@@ -22,6 +23,7 @@ from headway.evidence import bundle, columns, runfile
 from headway.evidence.collector import failed
 from headway.load import hits
 from headway.model import (
+    Answer,
     CacheUse,
     Database,
     EdgeUse,
@@ -98,6 +100,7 @@ def read(folder: Path) -> Evidence:
         host=_rows(folder / HOST_FILE, HostSecond),
         processes=_rows(folder / PROCESSES_FILE, ProcessSecond),
         monitoring=_monitoring(folder / MONITORING_FILE, phases),
+        answers=_answers(folder / ANSWERS_FILE),
         imported=run.imported,
     )
 
@@ -141,6 +144,15 @@ def _unplanned(statement: Statement, plans: Mapping[str, Plan], sources: Mapping
     if statement.is_utility or statement.id in plans:
         return None
     return f"plans were not collected: {sources['plans'].detail}"
+
+
+def _answers(file: Path) -> tuple[Answer, ...]:
+    if not file.exists():
+        return ()
+    try:
+        return tuple(runfile.typed(Answer, row) for row in bundle.get_json(file))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 
 
 def _monitoring(file: Path, phases: tuple[PhaseHits, ...]) -> Monitoring | None:

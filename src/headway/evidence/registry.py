@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.evidence.alerts import Alerts
+from headway.evidence.answers import Answers
 from headway.evidence.cache import Cache
 from headway.evidence.database import DatabaseUse
 from headway.evidence.edge import Edge
@@ -18,10 +19,10 @@ from headway.evidence.tables import Tables
 
 if TYPE_CHECKING:
     from headway.evidence.collector import Collector
-    from headway.model import Sources
+    from headway.model import Scenario, Sources
 
 
-def collectors(sources: Sources) -> tuple[Collector, ...]:
+def collectors(sources: Sources, scenario: Scenario | None = None) -> tuple[Collector, ...]:
     """One of each, in the order they are checked and finished; those of one database share its connection."""
     session = None if sources.database_url is None else Session(sources.database_url)
     return (
@@ -35,4 +36,5 @@ def collectors(sources: Sources) -> tuple[Collector, ...]:
         Profiler(sources.processes, wanted=sources.profile),
         metrics := Metrics(sources.metrics_url),
         Alerts(sources.prometheus_url, sources.rule_files, metrics),
+        Answers(sources, scenario),
     )

@@ -7,6 +7,7 @@ Missing is None, never 0. Arrays are numpy, named in annotations only so that th
 
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
 from headway.model.evidence import (
+    Answer,
     CacheUse,
     Column,
     Database,
@@ -59,6 +60,7 @@ from headway.model.traffic import (
 from headway.model.verdict import ExitCode, Finding, Judgement, State, Verdict
 
 __all__ = [
+    "Answer",
     "Arrivals",
     "CacheUse",
     "Check",

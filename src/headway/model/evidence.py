@@ -224,6 +224,12 @@ class HostSecond:
     disk_write_bytes: int
     network_sent_bytes: int
     network_received_bytes: int
+    disk_busy_ratio: float | None = None  # of the busiest disk's time; None: this machine doesn't say
+    network_used_ratio: float | None = None  # of the speed of the interface nearest to its own; None: none says one
+    network_dropped: int | None = None  # packets dropped or in error, loopback apart
+    cpu_pressure_ratio: float | None = None  # of the time in which some task had to wait for it: Linux, PSI "some"
+    memory_pressure_ratio: float | None = None
+    io_pressure_ratio: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +264,32 @@ class Monitoring:
     alerts_loaded: bool
     alerts_error: str | None
     unknown_metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """
+    What one GET route answered when the load was over, with the headers that say something of caching.
+
+    `headers` are lower case, of cookies the names alone; `encoded_headers` those of the answer when gzip and br were
+    accepted, whose body had `encoded_bytes`. `body_bytes` is without compression, `gzip_bytes` and `gzip_ns` what gzip
+    makes of it here. `revalidated`: asked with its own ETag or Last-Modified it said 304; None: it has neither.
+    `credentials`: it was asked with an Authorization or Cookie header. `whole`: the body was read to its end.
+    """
+
+    route: str
+    target: str
+    status: int
+    headers: Mapping[str, str]
+    encoded_headers: Mapping[str, str]
+    body_bytes: int
+    encoded_bytes: int
+    gzip_bytes: int
+    gzip_ns: int
+    whole: bool
+    same_again: bool
+    revalidated: bool | None
+    credentials: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,4 +361,5 @@ class Evidence:
     monitoring: Monitoring | None = None
     indexes: tuple[Index, ...] = ()
     columns: tuple[Column, ...] = ()
+    answers: tuple[Answer, ...] = ()
     imported: Imported | None = None  # made by another tool; its `response` cells are empty
