@@ -84,7 +84,7 @@ def _not_made(hits: PhaseHits, promise: Promise | None) -> Iterator[str]:
             f" be compared, {START_SKEW_MAX_NS / 1e6:g} ms allowed; run headway nearer to the scheduler and its workers"
         )
     if promise is not None and hits.phase.model is LoadModel.OPEN and _short_of_connections(hits, promise):
-        needed = needed_connections(hits.phase.rate_per_s or 0.0, promise)
+        needed = needed_connections(_requests_per_s(hits), promise)
         yield (
             f"{hits.phase.max_connections:,} connections were too few: the promised latency at this rate needs"
             f" {needed:,} (Little's law); raise max_connections, and 'ulimit -n' if that bounds it"
@@ -208,4 +208,10 @@ def _too_much(hits: PhaseHits) -> str:
 def _short_of_connections(hits: PhaseHits, promise: Promise) -> bool:
     waited = failed(hits, FailureKind.UNSENT) > 0 or hits.health.backlog_peak > 0
     full = hits.health.connections_peak >= hits.phase.max_connections
-    return waited and full and hits.phase.max_connections < needed_connections(hits.phase.rate_per_s or 0.0, promise)
+    return waited and full and hits.phase.max_connections < needed_connections(_requests_per_s(hits), promise)
+
+
+def _requests_per_s(hits: PhaseHits) -> float:
+    """What was planned: of a journey every step, of a ramp its highest second."""
+    mean = float(hits.planned.sum()) / max(1, hits.seconds)
+    return max(mean, float(hits.planned.max(initial=0))) if hits.phase.stages else mean

@@ -40,8 +40,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_complete", "_engine", "_head", "_headers_done", "_heads", "_known", "_most_body_bytes", "_most_head_bytes",
-        "_parser", "_raw", "_received", "_reusable", "_status", "_transport", "_write", "busy", "connect_ns", "free_ns",
-        "head_only", "intended_ns", "route", "sent_ns", "tls_ns", "user", "visit", "wanted_ns",
+        "_parser", "_raw", "_received", "_reusable", "_status", "_transport", "_write", "busy", "free_ns",
+        "head_only", "intended_ns", "route", "sent_ns", "user", "visit", "wanted_ns",
     )  # fmt: skip
 
     timed = False
@@ -55,8 +55,6 @@ class Connection(asyncio.Protocol):
         self._raw: list[bytes] = []
         self.visit: Visit | None = None
         self.user: Any = None
-        self.connect_ns: int | None = None  # the dialer says, where it knows
-        self.tls_ns: int | None = None
         self.wanted_ns = wanted_ns
         self._parser = httptools.HttpResponseParser(self)
         self.busy = False
@@ -201,14 +199,23 @@ class Connection(asyncio.Protocol):
 class TimedConnection(Connection):
     """One that also says what the time of an answer was made of: connect, TLS, first byte, body."""
 
-    __slots__ = ("_first_byte_ns", "_told")
+    __slots__ = ("_connect_ns", "_first_byte_ns", "_tls_ns", "_told")
 
     timed = True
 
     def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
         super().__init__(engine, wanted_ns, most_body_bytes, most_head_bytes)
+        self._connect_ns = 0
+        self._tls_ns: int | None = None
         self._first_byte_ns = 0
         self._told = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connecting and the handshake have had their time: before the first answer can come."""
+        connected_ns, shaken_ns = transport.get_extra_info("handshake_ns", (monotonic_ns(), None))
+        self._connect_ns = connected_ns - self.wanted_ns
+        self._tls_ns = None if shaken_ns is None else shaken_ns - connected_ns
+        super().connection_made(transport)
 
     def send(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
         """Put one request on the wire."""
@@ -225,10 +232,9 @@ class TimedConnection(Connection):
         """The first request of a connection has its connect and TLS times."""
         if not self._told:
             self._told = True
-            if self.connect_ns is not None:
-                yield "connect", self.connect_ns
-            if self.tls_ns is not None:
-                yield "tls", self.tls_ns
+            yield "connect", self._connect_ns
+            if self._tls_ns is not None:
+                yield "tls", self._tls_ns
         yield "first_byte", self._first_byte_ns - self.sent_ns
         yield "body", now_ns - self._first_byte_ns
 

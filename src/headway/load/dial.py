@@ -88,7 +88,7 @@ class Dialer:
         """
         connection = engine.new_connection(wanted_ns)
         try:
-            connection.connect_ns, connection.tls_ns = await self._connect(connection)
+            await self._connect(connection)
         except DialFailed:
             if not connection.free_ns:  # else it was made all the same, at the last moment
                 raise

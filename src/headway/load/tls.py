@@ -212,9 +212,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return self._ended
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The TLS object, by the name "ssl_object"; what the socket knows."""
+        """The TLS object as "ssl_object"; when it connected and had shaken hands, "handshake_ns"; the socket's own."""
         if name == "ssl_object":
             return self._object
+        if name == "handshake_ns":
+            return self.connected_ns, self.shaken_ns
         return default if self._raw is None else self._raw.get_extra_info(name, default)
 
     # -- the socket calls these ---------------------------------------------------------------------------
