@@ -186,3 +186,35 @@ N_PLUS_ONE_MIN_SHARE_RATIO = 0.01
 POLLING_MIN_GAP_NS = 10_000_000
 """Even gaps from 10 ms on, with nothing in them, between calls for the same are waits: no sleep of an event loop or
 thread in a service is usually shorter."""
+
+SATURATED_MEMORY_RATIO = 0.95
+SATURATED_MEMORY_PRESSURE_RATIO = 0.10
+"""Share of memory in use, and of time in which a task waited for memory, from which it is said to run out. Used memory
+alone says little where caches fill it; Linux's own count of what is available is what is used here.
+Source: Gregg, Systems Performance, 2.5.9 (USE); Linux, psi.rst."""
+
+SATURATED_DISK_RATIO = 0.90
+SATURATED_DISK_WAIT_RATIO = 0.20
+"""Share of time the busiest disk was busy, and of time in which all cores or a task waited for it. A busy disk that
+serves many at once need not be full; both together are."""
+
+SATURATED_NETWORK_RATIO = 0.80
+"""Share of an interface's own speed from which packets queue: at 80% an M/M/1 queue waits four service times."""
+
+ONE_CORE_MIN_RATIO = 0.85
+ONE_CORE_MAX_RATIO = 1.15
+IDLE_CORES_MIN = 1.0
+"""Cores a watched service keeps busy from which it is at the end of one core, and idle cores beside it from which a
+second process would have somewhere to run."""
+
+PAYLOAD_MIN_BYTES = 100_000
+"""Mean size of a route's answers from which it is worth a line: some 70 TCP segments, three or more round trips of a
+fresh connection (initial window 10 segments: RFC 6928)."""
+
+BURST_RATIO = 5.0
+BURST_MIN_FAILURES = 10
+BURST_MIN_SHARE_RATIO = 0.5
+"""A burst: seconds that fail five times as often as all others together; ten failures at least, and half of all."""
+
+BURST_GAP_S = 2
+"""Bursting seconds no further apart than this are one burst."""

@@ -10,8 +10,11 @@ from headway.diagnose.rules import (
     cache_unused,
     connection_per_request,
     dominant_statement,
+    error_bursts,
     failures,
     hot_code,
+    one_process,
+    payload,
     saturated_host,
 )
 
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     dominant_statement.find,
     failures.find,
+    error_bursts.find,
     saturated_host.find,
+    one_process.find,
+    payload.find,
     backlog.find,
     blocking_call.find,
     hot_code.find,
