@@ -6,6 +6,7 @@ Missing is None, never 0. Arrays are numpy, named in annotations only so that th
 """
 
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
+from headway.model.budget import Budget, BudgetBand, BudgetPart, Spent
 from headway.model.evidence import (
     Answer,
     CacheUse,
@@ -62,6 +63,9 @@ from headway.model.verdict import ExitCode, Finding, Judgement, State, Verdict
 __all__ = [
     "Answer",
     "Arrivals",
+    "Budget",
+    "BudgetBand",
+    "BudgetPart",
     "CacheUse",
     "Check",
     "Clause",
@@ -113,6 +117,7 @@ __all__ = [
     "Side",
     "SourceState",
     "Sources",
+    "Spent",
     "Stage",
     "State",
     "Statement",
