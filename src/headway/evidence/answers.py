@@ -24,7 +24,7 @@ from headway.errors import HeadwayError
 from headway.evidence import bundle, redact, runfile
 from headway.evidence.collector import Collector, absent, in_words, present
 from headway.load import draw, environment, feed, reach, target, template, tls
-from headway.model import Answer
+from headway.model import Answer, Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,6 +108,8 @@ def requests(scenario: Scenario, database_url: str | None, host: str) -> Iterato
     """
     One request of each GET route that needs nothing of an earlier answer, with values as the load draws them.
 
+    A route with values to be used once is left out: the load has used them.
+
     Raises:
         BadInput: a parameter's values cannot be read.
     """
@@ -115,11 +117,12 @@ def requests(scenario: Scenario, database_url: str | None, host: str) -> Iterato
     values = feed.values(scenario.parameters, database_url)
     draws = draw.draws(scenario.parameters, values, np.random.default_rng((scenario.default_phase.seed, 0, 1)))
     asked = {step.route for journey in scenario.journeys for step in journey.steps}
-    extracted = {each.name for route in scenario.routes for each in route.extract}
+    barred = {each.name for route in scenario.routes for each in route.extract}
+    barred |= {each.name for each in scenario.parameters if each.order is Order.ONCE}
     routes = [
         route
         for number, route in enumerate(scenario.routes)
-        if route.method == "GET" and (route.weight or number in asked) and not template.route_names(route) & extracted
+        if route.method == "GET" and (route.weight or number in asked) and not template.route_names(route) & barred
     ]
     for route in routes[:MOST_ROUTES]:
         yield route, template.renderer(route, host, draws)()

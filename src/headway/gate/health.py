@@ -93,7 +93,10 @@ def _not_made(hits: PhaseHits, promise: Promise | None) -> Iterator[str]:
 
 def _lost(hits: PhaseHits) -> Iterator[str]:
     health = hits.health
-    if health.workers_lost > health.workers_tolerated:
+    dry = next((each.partition(": ")[2] for each in health.losses if " ran dry: " in each), None)
+    if dry is not None:
+        yield dry  # nobody was lost: there was nothing left to send
+    elif health.workers_lost > health.workers_tolerated:
         why = f" ({'; '.join(health.losses[:3])})" if health.losses else ""
         yield f"{health.workers_lost} of {health.workers} generator processes were lost{why}; run again"
     elif hits.phase.name != ORDINARY and health.load_lost_ratio > 1 - DELIVERED_MIN_RATIO:
