@@ -218,3 +218,35 @@ BURST_MIN_SHARE_RATIO = 0.5
 
 BURST_GAP_S = 2
 """Bursting seconds no further apart than this are one burst."""
+
+CACHE_MIN_SERVICE_NS = 2_000_000
+"""Mean service time from which a route is worth a cache: a look-up over a network costs some 0.5 ms itself, and what
+it saves should be a multiple of it."""
+
+CACHE_MIN_SHARE_RATIO = 0.03
+"""Share of all requests' service time that a cache of one route must be able to save before it is worth a line."""
+
+CACHE_MIN_HIT_RATIO = 0.30
+"""Hit rate below which a cache costs more look-ups than it saves answers."""
+
+CACHE_MIN_READS = 200
+"""Reads of a route from which its hit rate is known to some 7 points: two binomial standard errors of 0.5."""
+
+CACHE_STALE_MAX_RATIO = 0.01
+"""Share of reads that may be answered with what was true before a write. Above it a TTL alone is not advised."""
+
+CACHE_KNEE_RATIO = 0.95
+"""The knee of a hit-rate curve: the smallest TTL, the smallest size, with this share of what the largest reaches."""
+
+HTTP_CACHE_MIN_SHARE_RATIO = 0.01
+"""Share of all requests from which a route's missing cache headers are worth a line."""
+
+COMPRESSION_MIN_BYTES = 1_400
+"""Answers that fit into one TCP segment (1,460 bytes less the headers) are not faster when they are shorter."""
+
+COMPRESSION_MIN_SAVED_RATIO = 0.02
+"""Share of all bytes received that compressing a route must save before it is worth a line."""
+
+COMPRESSION_LINK_BITS_PER_S = 20_000_000
+"""What bytes cost where a run's own link is loopback: a mobile connection's 20 Mbit/s. Said beside every figure made
+with it. Source: Ofcom, Mobile Matters 2024: average 4G download speeds of some 20 to 30 Mbit/s."""
