@@ -106,26 +106,27 @@ class Answers(Collector):
 
 def requests(scenario: Scenario, database_url: str | None, host: str) -> Iterator[tuple[Route, bytes]]:
     """
-    One request of each GET route that needs nothing of an earlier answer, with values as the load draws them.
+    One request of each GET route, as it is written, that needs nothing of an earlier answer; values as the load draws.
 
     A route with values to be used once is left out: the load has used them.
 
     Raises:
         BadInput: a parameter's values cannot be read.
     """
-    scenario = environment.filled(scenario)
+    written, scenario = scenario.routes, environment.filled(scenario)
     values = feed.values(scenario.parameters, database_url)
     draws = draw.draws(scenario.parameters, values, np.random.default_rng((scenario.default_phase.seed, 0, 1)))
     asked = {step.route for journey in scenario.journeys for step in journey.steps}
     barred = {each.name for route in scenario.routes for each in route.extract}
     barred |= {each.name for each in scenario.parameters if each.order is Order.ONCE}
     routes = [
-        route
+        (number, route)
         for number, route in enumerate(scenario.routes)
         if route.method == "GET" and (route.weight or number in asked) and not template.route_names(route) & barred
     ]
-    for route in routes[:MOST_ROUTES]:
-        yield route, template.renderer(route, host, draws)()
+    for number, route in routes[:MOST_ROUTES]:
+        # What came from the environment may be a secret: the route as written is what is kept.
+        yield written[number], template.renderer(route, host, draws)()
 
 
 def _asked(route: Route, request: bytes, where: Target, wire: Wire, address: Address) -> Answer:
@@ -139,7 +140,7 @@ def _asked(route: Route, request: bytes, where: Target, wire: Wire, address: Add
     head = request.split(b"\r\n\r\n", 1)[0].lower()
     return Answer(
         route=route.name,
-        target=redact.body(request.split(b" ", 2)[1].decode("ascii", "replace")),
+        target=redact.body(route.path),
         status=plain.status,
         headers=plain.headers,
         encoded_headers=encoded.headers,

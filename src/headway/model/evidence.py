@@ -271,10 +271,11 @@ class Answer:
     """
     What one GET route answered when the load was over, with the headers that say something of caching.
 
-    `headers` are lower case, of cookies the names alone; `encoded_headers` those of the answer when gzip and br were
-    accepted, whose body had `encoded_bytes`. `body_bytes` is without compression, `gzip_bytes` and `gzip_ns` what gzip
-    makes of it here. `revalidated`: asked with its own ETag or Last-Modified it said 304; None: it has neither.
-    `credentials`: it was asked with an Authorization or Cookie header. `whole`: the body was read to its end.
+    `target` is its path as it is written, names for values. `headers` are lower case, of cookies the names alone;
+    `encoded_headers` those of the answer when gzip and br were accepted, whose body had `encoded_bytes`. `body_bytes`
+    is without compression, `gzip_bytes` and `gzip_ns` what gzip makes of it here. `revalidated`: asked with its own
+    ETag or Last-Modified it said 304; None: it has neither. `credentials`: it was asked with an Authorization or Cookie
+    header. `whole`: the body was read to its end.
     """
 
     route: str
