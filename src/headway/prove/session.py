@@ -120,9 +120,9 @@ class TrialSession:
         """
         cursor = psycopg.RawCursor(self.connection, row_factory=dict_row)
         with cursor:
-                # Without parameters it is the binary format that asks for the extended protocol, which refuses two
+            # Without parameters it is the binary format that asks for the extended protocol, which refuses two
             # statements in one.
-            cursor.execute(f"{SQL_TAG} {prefix} {text}".encode(), values or (), binary=False)
+            cursor.execute(f"{SQL_TAG} {prefix} {text}".encode(), values or (), binary=not values)
             return cursor.fetchall() if cursor.description else []
 
     @contextmanager

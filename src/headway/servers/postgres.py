@@ -107,12 +107,26 @@ def start(
     Raises:
         LabFailed: it ends instead; the message has the end of its log.
     """
+    server = start_unwatched(programs, data, port=port, password=password, log=log, account=account, settings=settings)
+    wait_for(server, log, server.url)
+    return server
+
+
+def start_unwatched(
+    programs: Path,
+    data: Path,
+    *,
+    port: int,
+    password: str,
+    log: Path,
+    account: Account | None,
+    settings: dict[str, str] | None = None,
+) -> Postgres:
+    """Start a server on `data` and return at once: `wait_for` waits, for one whose password is not known yet too."""
     options = [f"--{name}={value}" for name, value in {**SETTINGS, **(settings or {})}.items()]
     argv = [str(programs / "postgres"), "-D", str(data), "-p", str(port), *options]
     identity = process.spawn(argv, cwd=data, log=log, account=account, env=_messages(data))
-    server = Postgres(identity=identity, port=port, password=password)
-    _wait(server, log)
-    return server
+    return Postgres(identity=identity, port=port, password=password)
 
 
 def copy(programs: Path, data: Path, *, source: Postgres, slot: str, log: Path, account: Account | None) -> None:
@@ -230,11 +244,17 @@ def _messages(data: Path) -> dict[str, str]:
     return {"LC_ALL": "C", "HOME": str(data.parent)}
 
 
-def _wait(server: Postgres, log: Path, patience_s: float = 60.0) -> None:
+def wait_for(server: Postgres, log: Path, reached: str, patience_s: float = 60.0) -> None:
+    """
+    Wait until a started server answers at the connection string `reached`.
+
+    Raises:
+        LabFailed: it ends instead, or takes too long; the message has the end of its log.
+    """
     until = time.monotonic() + patience_s
     while True:
         try:
-            psycopg.connect(server.url, connect_timeout=3).close()
+            psycopg.connect(reached, connect_timeout=3).close()
         except psycopg.OperationalError as exc:
             if not process.runs(server.identity):
                 raise LabFailed(f"PostgreSQL ended at once:\n{process.tail(log)}", next_act=f"read {log}") from exc

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headway.model import RemedyKind
+from headway.prove.remedies import drop_index, index
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from headway.model import Finding, Proof, Remedy, RemedyKind
+    from headway.model import Finding, Proof, Remedy
     from headway.prove.grounds import Grounds
 
     Prover = Callable[[Finding, Remedy, Grounds], Proof]
 
-PROVERS: Mapping[RemedyKind, Prover] = {}
+PROVERS: Mapping[RemedyKind, Prover] = {
+    RemedyKind.INDEX: index.prove,
+    RemedyKind.DROP_INDEX: drop_index.prove,
+}

@@ -34,9 +34,14 @@ CREATE DATABASE {copy} TEMPLATE {source};
 -- Gone, with the sessions in it.
 DROP DATABASE IF EXISTS {copy} WITH (FORCE);
 
--- name: set_password
--- On a private copy only: a password that nobody else knows.
-ALTER ROLE {role} PASSWORD {password};
+-- name: source_settings
+-- What makes this server plan and run as it does, where that is not PostgreSQL's default?
+SELECT name, pg_catalog.current_setting(name) AS value FROM pg_catalog.pg_settings
+ WHERE (category LIKE 'Query Tuning%' OR name IN ('work_mem', 'maintenance_work_mem', 'hash_mem_multiplier', 'temp_buffers',
+        'effective_io_concurrency', 'max_parallel_workers', 'max_parallel_workers_per_gather', 'default_statistics_target',
+        'full_page_writes', 'wal_compression', 'fsync', 'synchronous_commit', 'checkpoint_timeout', 'max_wal_size',
+        'shared_buffers', 'max_connections', 'track_io_timing', 'wal_level'))
+   AND setting IS DISTINCT FROM boot_val AND pg_catalog.current_setting(name) <> '';
 
 -- name: vacuum_analyze
 -- Dead rows away, visibility map and statistics fresh: plans and times are those of a kept table.
@@ -56,8 +61,9 @@ SELECT i.indisvalid AS valid, i.indcheckxmin AS check_xmin, pg_catalog.pg_relati
 -- What would build this index again?
 SELECT pg_catalog.pg_get_indexdef(i.indexrelid) AS definition, i.indisvalid AS valid, i.indisunique AS unique,
        (SELECT count(*)::int FROM pg_catalog.pg_constraint WHERE conindid = i.indexrelid) AS constraints,
-       i.indrelid::regclass::text AS table, pg_catalog.pg_relation_size(i.indexrelid) AS size_bytes
-  FROM pg_catalog.pg_index i WHERE i.indexrelid = pg_catalog.to_regclass(%(name)s);
+       t.relname AS table_name, n.nspname AS table_schema, pg_catalog.pg_relation_size(i.indexrelid) AS size_bytes
+  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE i.indexrelid = pg_catalog.to_regclass(%(name)s);
 
 -- name: drop_index
 -- Inside a transaction that is rolled back this hides the index; outside it removes it.
@@ -70,7 +76,7 @@ DROP INDEX IF EXISTS {index};
 -- name: updates_in_transaction
 -- How many rows did this transaction update, and how many of them without touching an index (HOT)?
 SELECT COALESCE(sum(n_tup_upd), 0)::int AS updated, COALESCE(sum(n_tup_hot_upd), 0)::int AS hot
-  FROM pg_catalog.pg_stat_xact_user_tables WHERE relid = pg_catalog.to_regclass(%(table)s);
+  FROM pg_catalog.pg_stat_xact_user_tables;
 
 -- name: table_facts
 -- Is this a table that an index can be made on, and how large is it?

@@ -1,0 +1,145 @@
+"""An endpoint's latency with an index and without, in turns: the same load on the same service over the same copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headway.errors import HeadwayError
+from headway.load import histogram, intervals
+from headway.load.drive import Stop, drive
+from headway.load.hits import read
+from headway.model import Arrivals, Effect, LoadModel, Phase
+from headway.prove import service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from headway.model import Finding, PhaseHits, Scenario
+    from headway.prove.definition import IndexDefinition
+    from headway.prove.grounds import Grounds
+    from headway.prove.session import TrialSession
+
+Q = 0.95
+TURNS = 2
+SECONDS = 5.0
+WARMUP_S = 1.0
+USERS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """P95 of the route and of all routes; and why not, where it could not be measured."""
+
+    effects: tuple[Effect, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def effects(session: TrialSession, definition: IndexDefinition, finding: Finding, grounds: Grounds) -> Measured:
+    """
+    The endpoint's P95, when a service can be started against the copy.
+
+    The load is closed, two users with the run's own mix: a service too slow for the run's rate would only show its
+    queue. The index is dropped and built between the turns.
+    """
+    if grounds.service is None or grounds.staging_url is None:
+        return Measured(notes=("the endpoint was not measured: --service-command says how to start the service",))
+    folder = grounds.work / f"endpoint-{finding.fingerprint}"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with service.running(grounds.service, grounds.staging_url, folder) as url:
+            phases, sides = _phases()
+            drive(
+                _scenario(grounds.evidence.scenario), _switching(phases, sides, session, definition), url, folder,
+                database_url=grounds.staging_url, workers=1, on_second=_ignored, on_measure_start=_ignored,
+                on_measure_end=_ignored, stop=Stop(),
+            )  # fmt: skip
+    except HeadwayError as exc:
+        return Measured(notes=(f"the endpoint was not measured: {exc.what}",))
+    finally:
+        _have(session, definition, wanted=True)
+    found = read(folder, phases, grounds.evidence.routes)
+    return _folded(found, sides, finding, grounds.evidence.routes)
+
+
+def _ignored(_: object) -> None:
+    """Nobody watches these turns."""
+
+
+def _scenario(scenario: Scenario) -> Scenario:
+    """Without the setup commands: those prepared the real system."""
+    return replace(scenario, setup=(), teardown=())
+
+
+def _phases() -> tuple[tuple[Phase, ...], tuple[bool, ...]]:
+    sides = (False, True, True, False) * (TURNS // 2)
+    return tuple(
+        Phase(
+            name=f"turn-{number}-{'with' if there else 'without'}", model=LoadModel.CLOSED, users=USERS,
+            duration_s=SECONDS, warmup_s=WARMUP_S, arrivals=Arrivals.CONSTANT, seed=number // 2,
+        )
+        for number, there in enumerate(sides)
+    ), sides  # fmt: skip
+
+
+def _switching(
+    phases: tuple[Phase, ...], sides: tuple[bool, ...], session: TrialSession, definition: IndexDefinition
+) -> Iterator[Phase]:
+    """Each phase, when the index is there for it, or gone."""
+    for phase, there in zip(phases, sides, strict=True):
+        _have(session, definition, wanted=there)
+        yield phase
+
+
+def _have(session: TrialSession, definition: IndexDefinition, *, wanted: bool) -> None:
+    there = bool(session.ask("index_state", {"name": definition.qualified}))
+    if wanted and not there:
+        session.own(definition.create().as_string(session.connection))
+    elif there and not wanted:
+        session.ask("drop_index", index=[definition.schema, definition.name])
+
+
+def _folded(
+    found: tuple[PhaseHits, ...], sides: tuple[bool, ...], finding: Finding, routes: tuple[str, ...]
+) -> Measured:
+    named = finding.location.route
+    wanted: list[tuple[int | None, str]] = [(None, "all routes")]
+    if named is not None and named in routes:
+        wanted.insert(0, (routes.index(named), named))
+    made = []
+    for route, name in wanted:
+        pair = [
+            _interval([hits for hits, there in zip(found, sides, strict=False) if there is side], route)
+            for side in (False, True)
+        ]
+        if pair[0] is None or pair[1] is None:
+            continue
+        before, after = pair[0], pair[1]
+        made.append(Effect(
+            metric=f"P95 of {name}", unit="ns", samples=min(before.samples, after.samples),
+            before=before.measured, before_low=before.low, before_high=before.high,
+            after=after.measured, after_low=after.low, after_high=after.high,
+        ))  # fmt: skip
+    failed = sum(int(hits.failures.count.sum()) for hits in found)
+    notes = [f"{failed} requests failed while the endpoint was measured"] if failed else []
+    return Measured(effects=tuple(made), notes=tuple(notes))
+
+
+def _interval(phases: list[PhaseHits], route: int | None) -> intervals.Interval | None:
+    """P95 over several phases, their seconds one after another."""
+    if not phases:
+        return None
+    counts = sum((histogram.fold(hits.response, route) for hits in phases), start=np.zeros(1, dtype=np.int64))
+    if not counts.sum():
+        return None
+    limit = histogram.quantile_ns(counts, Q)
+    above, totals = [], []
+    for hits in phases:
+        for second in range(hits.seconds):
+            one = histogram.fold(hits.response, route, slice(second, second + 1))
+            totals.append(float(one.sum()))
+            slow = histogram.highest_ns(np.arange(len(one))) > limit
+            above.append(float(one[slow].sum()))
+    return intervals.quantile(counts, Q, 0, np.array(above), np.array(totals))
