@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -10,9 +13,11 @@ from headway.errors import HeadwayError
 from headway.evidence.collector import in_words
 from headway.prove.definition import define, existing
 from headway.prove.session import TrialSession
+from headway.thresholds import PROVE_LOCK_TIMEOUT_S
 
 if TYPE_CHECKING:
     from headway.model import Proof
+    from headway.prove.definition import IndexDefinition
     from headway.prove.grounds import Grounds
 
 LONGEST_BUILD_S = 6 * 3_600.0

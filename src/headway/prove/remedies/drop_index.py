@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
+
+from headway.diagnose.words import one_line
+from headway.evidence.collector import in_words
+from headway.model import Price, ProofState
+from headway.promises.spoken import duration_text
+from headway.prove import trial
 from headway.prove.definition import existing
-from headway.prove.outcome import NO_PLACE, unproven
+from headway.prove.measure import Paired
+from headway.prove.outcome import NO_PLACE, proof, unproven
+from headway.prove.session import TrialSession
+from headway.thresholds import PROVE_MATTERS_RATIO
 
 if TYPE_CHECKING:
-    from headway.model import Finding, Proof, Remedy
+    from headway.model import Effect, Finding, Proof, Remedy
     from headway.prove.grounds import Grounds
+    from headway.prove.trial import Turns
 
 MOST_READS, MOST_WRITES = 8, 4
 ELSEWHERE = "replicas, reports and jobs outside the run may use it: look at idx_scan there before it is dropped"
