@@ -13,6 +13,7 @@ from headway.diagnose.rules import (
     error_bursts,
     failures,
     hot_code,
+    n_plus_one,
     one_process,
     payload,
     saturated_host,
@@ -35,4 +36,5 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     hot_code.find,
     connection_per_request.find,
     cache_unused.find,
+    n_plus_one.find,
 )
