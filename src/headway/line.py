@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from headway import diagnose
 from headway.conventions import REPORT_FILE
+from headway.diagnose import budget
 from headway.errors import BadInput
 from headway.evidence import bundle, collect, reading
 from headway.gate import plan, record
@@ -177,6 +178,7 @@ def judge_run(folder: Path, promise: Promise) -> Judged:
     verdict = judge(promise, evidence, findings)
     diagnose.write(folder, findings)
     record.write(folder, verdict)
+    budget.write(folder, budget.budgets(evidence))
     judged = Judged(folder=folder, evidence=evidence, findings=findings, verdict=verdict)
     html.write(evidence, verdict, findings, judged.report)
     return judged

@@ -2,8 +2,8 @@
 Sampled stacks: read from what py-spy writes, kept as one speedscope file, read back.
 
 Two clocks. "cpu": only threads that were running, so its seconds are processor time. "wall": every thread at every
-tick, in order of time, waiting ones included: what a thread was in the middle of at any moment. A stack that has much more
-wall time than processor time was waiting there.
+tick, in order of time, waiting ones included: what a thread was in the middle of at any moment. A stack that has much
+more wall time than processor time was waiting there.
 
 Source: speedscope, src/lib/file-format-spec.ts; py-spy 0.4, src/chrometrace.rs and src/speedscope.rs.
 """
@@ -224,7 +224,7 @@ def framed(raw: RawFrame, folder: str) -> Frame:
 
 
 def as_speedscope(profile: Profile, name: str) -> dict[str, Any]:
-    """A profile as speedscope reads it; the member `headway` has what only Headway asks for, and others pass it over."""
+    """A profile as speedscope reads it; the member `headway` is for Headway alone, and others pass it over."""
     return {
         "$schema": SCHEMA,
         "version": "0.0.1",

@@ -10,7 +10,7 @@ class BudgetPart(StrEnum):
     """
     What a request's time is spent on.
 
-    ARRIVAL stands for accept queue and network together where they can't be told apart, OWN for own CPU and own waiting,
+    ARRIVAL stands for accept queue and network together where they can't be told apart, OWN for own CPU and waiting,
     REST for all that statement counters and client times alone can't tell apart.
     """
 

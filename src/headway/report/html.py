@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headway.diagnose import budget as budgets
 from headway.evidence import bundle
 from headway.model import State
 from headway.promises.spoken import percent_text
-from headway.report import rows, sections, words
+from headway.report import budget, flame, rows, sections, words
 from headway.report.visible import visible
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def page(evidence: Evidence, verdict: Verdict, findings: Sequence[Finding]) -> s
             sections.phase_view(evidence, hits, verdict, number) for number, hits in enumerate(evidence.phases, start=1)
         ],
         host=sections.host_charts(evidence),
+        budget=budget.draw(budgets.read(evidence.folder)),
+        profile=flame.section(evidence),
         loopback=sections.shares_the_machine(evidence.target_url),
         absent=lambda source: sections.absent(evidence, source),
     )  # fmt: skip
