@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headway.conventions import SPANS_FILE
-from headway.diagnose import profiled
+from headway.diagnose import profiled, traced
 from headway.evidence.stacks import WALL
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ def _told(file: Path, _changed_ns: int, profile: Profile) -> Told:
 
 def _server_spans(file: Path) -> tuple[dict[str, Open], dict[str, str]]:
     """Server spans by route, and the code that spans of one route alone name."""
-    import duckdb
-
-    with duckdb.connect() as connection:
+    with traced.opened(file) as connection:
         rows = connection.execute(
             "SELECT route, start_ns / 1e9, (start_ns + duration_ns) / 1e9 FROM read_parquet($file)"
             " WHERE kind = 2 AND route IS NOT NULL",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from headway.conventions import SPANS_FILE
 from headway.diagnose.critical_path import Span
+from headway.errors import BundleDamaged
+from headway.evidence.collector import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,13 +107,33 @@ class Requests:
 
 
 @contextmanager
+def opened(file: Path) -> Iterator[DuckDBPyConnection]:
+    """
+    A DuckDB for questions to a file of spans.
+
+    Raises:
+        BundleDamaged: the file can't be read.
+    """
+    import duckdb
+
+    try:
+        with duckdb.connect(config={"memory_limit": MEMORY, "threads": 2}) as connection:
+            yield connection
+    except duckdb.Error as exc:
+        raise BundleDamaged(f"cannot be read: {in_words(exc)}", next_act="run again with --traces", file=file) from exc
+
+
+@contextmanager
 def requests(folder: Path, hits: PhaseHits) -> Iterator[Requests | None]:
-    """The requests of a phase that traces show; None when the run has no traces."""
+    """
+    The requests of a phase that traces show; None when the run has no traces.
+
+    Raises:
+        BundleDamaged: the file of spans can't be read.
+    """
     file = folder / SPANS_FILE
     if not file.exists():
         yield None
         return
-    import duckdb
-
-    with duckdb.connect(config={"memory_limit": MEMORY, "threads": 2}) as connection:
+    with opened(file) as connection:
         yield Requests(connection, file, hits)

@@ -175,7 +175,7 @@ def section(evidence: Evidence) -> Markup | None:
     return Markup().join(parts)
 
 
-_FUNCTION = '<tr><td class="n">{}</td><td class="n">{}</td><td class="text">{}</td><td class="w">{}</td></tr>'
+_FUNCTION = Markup('<tr><td class="n">{}</td><td class="n">{}</td><td class="text">{}</td><td class="w">{}</td></tr>')
 _CLOCKS = {
     CPU: ("processor time", "What ran. The service's own code is in the stronger colour."),
     WALL: ("wall time", "What threads were in the middle of, running or waiting; event loops that wait are left out."),
@@ -198,7 +198,7 @@ def _said(profile: Profile) -> Markup:
 def _functions(profile: Profile, threads: Sequence[Samples]) -> Markup:
     whole = sum(each.whole_s for each in threads)
     rows = [
-        Markup(_FUNCTION).format(
+        _FUNCTION.format(
             f"{each.self_s / whole:.1%}", f"{each.total_s / whole:.1%}",
             one_line(f"{each.function[0]}:{each.hottest_line} in {each.function[1]}"), "own" if each.own else "library",
         )

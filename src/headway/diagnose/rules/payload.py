@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.conventions import SPANS_FILE
+from headway.diagnose import traced
 from headway.diagnose.profiled_routes import same_route
 from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
@@ -44,9 +45,7 @@ def _by_route(evidence: Evidence, hits: PhaseHits) -> Mapping[str, tuple[float, 
     file = evidence.folder / SPANS_FILE
     if not file.exists():
         return {}
-    import duckdb
-
-    with duckdb.connect() as connection:
+    with traced.opened(file) as connection:
         rows = connection.execute(
             "SELECT route::VARCHAR, avg(body_bytes), count(*) FROM read_parquet($file) WHERE kind = 2"
             " AND route IS NOT NULL AND body_bytes IS NOT NULL AND start_ns BETWEEN $low AND $high"
