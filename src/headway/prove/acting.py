@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LONGEST_BUILD_S = 6 * 3_600.0
 DROP_S = 600.0
 TRIES = 3
+CLEANING_TRIES = 15
+"""A minute in all: nobody waits for this, and an invalid index that stays slows every write for nothing."""
 PAUSE_S = 2.0
 
 
@@ -105,7 +107,7 @@ def _after(session: TrialSession, definition: IndexDefinition, grounds: Grounds)
 
 def _cleaned(session: TrialSession, definition: IndexDefinition) -> str | None:
     """Drop the invalid index of a build that failed; what to say when that fails too."""
-    for _ in range(TRIES):
+    for _ in range(CLEANING_TRIES):
         state = session.ask("index_state", {"name": definition.qualified})
         if not state or state[0]["valid"]:
             return None
