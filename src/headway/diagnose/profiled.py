@@ -23,7 +23,8 @@ LOOP = {
     "asyncio/runners.py": {"run"},
     "uvloop/__init__.py": {"run"},
     "rloop/loop.py": {"run_forever", "_run", "run_until_complete"},
-    "granian/_loops.py": {"run_until_complete", "run_forever"},
+    "granian/server/mp.py": {"_spawn_asgi_worker", "_spawn_asgi_lifespan_worker", "_spawn_rsgi_worker"},
+    "granian/server/mt.py": {"_spawn_asgi_worker", "_spawn_asgi_lifespan_worker", "_spawn_rsgi_worker"},
     "trio/_core/_run.py": {"unrolled_run", "run"},
 }
 """Functions of event loops: what stands on top of the last of them runs in a callback, and nothing else runs with it.

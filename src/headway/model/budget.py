@@ -25,7 +25,7 @@ class BudgetPart(StrEnum):
     CPU = "own CPU"
     OWN_WAITING = "own waiting"
     OWN = "own code, running or waiting"
-    REST = "all else: own code, pool, cache, network"
+    REST = "all else, not told apart"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 RULE = "hot-code"
 MOST_LINES = 3
+BUSY_CORES = 0.7
+"""From here on requests wait for this very processor time, and its share of an answer says little."""
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -68,10 +70,9 @@ def _finding(
     whose = f" of {', '.join(map(one_line, routes))}" if routes else " on average" if cost else ""
     mean_ns = mean_service_ns(hits)
     against = [f"an event loop's or a pool's waiting is not in it: {process} used {whole_s / watched_s:.2f} cores"]
-    if cost_ns and mean_ns and not routes:
-        against.append(
-            f"that is {min(cost_ns / mean_ns, 9.99):.0%} of the mean answer; the rest is waiting or other code"
-        )
+    if cost_ns and mean_ns and not routes and whole_s / watched_s < BUSY_CORES:
+        part = min(cost_ns / mean_ns, 1.0)
+        against.append(f"that is {part:.0%} of the mean time to an answer; the rest is waiting, or other code")
     return Finding(
         rule=RULE,
         phase=hits.phase.name,
