@@ -38,8 +38,9 @@ class Choice:
     What was chosen for one route, and the curves it was chosen from.
 
     `hit`: with `ttl_s` and `entries` together, of a cache that begins empty. `forget_on_write`: by TTL alone too many
-    reads would be stale; `hit` and `stale` are of a cache whose key each write drops. `che_hit` is the same TTL and
-    size by popularities alone. `compulsory`: share of the reads that are the first of their key.
+    reads would be stale; `hit` and `stale` are of a cache whose key each write drops. `hit_all_forget`: when the
+    writes that may change a key drop it, too. `che_hit` is the same TTL and size by popularities alone. `compulsory`:
+    share of the reads that are the first of their key.
     """
 
     ttl_s: float
@@ -49,6 +50,7 @@ class Choice:
     stale: float
     stale_possible: float
     forget_on_write: bool
+    hit_all_forget: float
     che_hit: float
     compulsory: float
     by_ttl: tuple[Point, ...]
@@ -72,13 +74,15 @@ def chosen(keys: RouteKeys) -> Choice | None:
     if len(stream.key) <= SIMULATED:
         outcome = simulate.run(stream, capacity=entries, ttl_s=point.ttl_s, forget_on_write=forget)
         hit, sure = outcome.hit_ratio, outcome.stale_ratio
+        least = simulate.run(keys.possible, capacity=entries, ttl_s=point.ttl_s, forget_on_write=True).hit_ratio
     else:
         hit, sure = at_ttl, 0.0 if forget else point.stale
+        least = max(0.0, hit - point.stale_possible)  # each stale hit becomes a miss, and each miss a new fill
     return Choice(
         ttl_s=point.ttl_s, entries=entries, distinct=distinct, hit=hit, stale=sure,
         stale_possible=max(point.stale_possible - point.stale, 0.0) + sure, forget_on_write=forget,
-        che_hit=_che(stream, point.ttl_s, entries), compulsory=curves.compulsory_ratio(stream), by_ttl=points,
-        by_size=by_size, lasts_s=stream.lasts_s, sampled_ratio=sample.rate_ratio,
+        hit_all_forget=least, che_hit=_che(stream, point.ttl_s, entries),
+        compulsory=curves.compulsory_ratio(stream), by_ttl=points, by_size=by_size, lasts_s=stream.lasts_s, sampled_ratio=sample.rate_ratio,
     )  # fmt: skip
 
 

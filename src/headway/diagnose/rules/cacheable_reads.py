@@ -180,7 +180,21 @@ def _template(case: _Case) -> str:
     return next(f"{each.method} {each.path}" for each in case.evidence.scenario.routes if each.name == case.route)
 
 
+def _all_alike(case: _Case) -> bool:
+    """Whether most other requests take as long, within a quarter: a queue they share, not the work of each."""
+    alike = others = 0
+    for number, name in enumerate(case.evidence.routes):
+        counts = histogram.fold(case.hits.service, number)
+        count = int(counts.sum())
+        if count and name != case.route:
+            others += count
+            alike += count if abs(histogram.mean_ns(counts) / case.mean_ns - 1) < 0.25 else 0
+    return alike > others / 2
+
+
 def _confidence(case: _Case, choice: Choice) -> Confidence:
+    if _all_alike(case) or choice.stale_possible > 0.2:
+        return Confidence.POSSIBLE
     if _asked_already(case) or (case.answer is not None and _own(case.answer)):
         return Confidence.POSSIBLE
     return Confidence.LIKELY if abs(choice.che_hit - choice.hit) < 0.1 else Confidence.POSSIBLE
@@ -206,9 +220,10 @@ def _for(case: _Case, keys: RouteKeys, choice: Choice) -> tuple[str, ...]:
         f"read often: {case.reads:,} reads, {case.reads / choice.distinct:.1f} a key",
         f"slow to make: {duration_text(case.mean_ns)}, {case.time_ratio:.0%} of all requests' time",
     ]
-    found.append(
-        f"seldom changed: {written:,} writes of its keys in the load" if keys.writers else "the load has no write of it"
-    )
+    if keys.writers and not choice.forget_on_write:
+        found.append(f"seldom changed: {written:,} writes of its keys in the load")
+    elif not (keys.writers or keys.possible_writers or keys.collection_writers):
+        found.append("the load has no write of it")
     if case.answer is not None and case.answer.body_bytes:
         found.append(f"small: {choice.entries:,} answers of {case.answer.body_bytes:,} bytes")
     return tuple(found)
@@ -222,7 +237,10 @@ def _against(case: _Case, keys: RouteKeys, choice: Choice) -> tuple[str, ...]:
             f" {', '.join(keys.writers)} writes it"
         )
     if keys.possible_writers:
-        found.append(f"{', '.join(keys.possible_writers)} may change it: the upper bound of stale reads is theirs")
+        found.append(
+            f"{', '.join(keys.possible_writers)} may change it, and then {choice.stale_possible:.1%} of the reads would"
+            f" be stale; when it drops the key as well, {choice.hit_all_forget:.0%} of the reads hit"
+        )
     if keys.collection_writers:
         found.append(f"each {', '.join(keys.collection_writers)} may change every answer of it")
     found.append("writes that the load does not make, from jobs or other services, are in no figure here")
@@ -235,6 +253,11 @@ def _against(case: _Case, keys: RouteKeys, choice: Choice) -> tuple[str, ...]:
         found.append(f"the service asks a cache {asked:.1f} times a request already; this may be one of them")
     if case.answer is not None and case.answer.body_bytes > LARGE_BYTES:
         found.append(f"large values: {case.answer.body_bytes:,} bytes each take room from others")
+    if _all_alike(case):
+        found.append(
+            "most other requests take about as long: they wait for one another, and how long this one takes by itself is not"
+            " known; mend first what makes them wait"
+        )
     if choice.compulsory > 0.3:
         found.append(f"{choice.compulsory:.0%} of the reads are the first of their key: little reuse in the tail")
     return tuple(one_line(each, 300) for each in found)
@@ -244,7 +267,7 @@ def _remedy(case: _Case, choice: Choice) -> Remedy:
     key = _template(case)
     size = None if case.answer is None or not case.answer.whole else case.answer.body_bytes
     ttl_s = min(choice.ttl_s, 3600.0)
-    drop = "; on a write of it: DEL the key" if choice.forget_on_write else ""
+    drop = "; on a write of it: DEL the key" if choice.forget_on_write or choice.stale_possible > 0 else ""
     return Remedy(
         kind=RemedyKind.CACHE,
         title=f"cache {one_line(case.route)} for {_ttl_text(choice)}",
@@ -259,6 +282,7 @@ def _remedy(case: _Case, choice: Choice) -> Remedy:
             "forget_on_write": choice.forget_on_write,
             "stale_ratio": choice.stale,
             "stale_possible_ratio": choice.stale_possible,
+            "hit_all_forget": choice.hit_all_forget,
         },
         estimate=Estimate(
             metric="hit rate", before=0.0, after=choice.hit, unit="ratio",

@@ -19,7 +19,12 @@ from headway.errors import HeadwayError
 from headway.load import histogram
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import CACHE_MIN_HIT_RATIO, CACHE_STALE_MAX_RATIO, HTTP_CACHE_MIN_SHARE_RATIO
+from headway.thresholds import (
+    CACHE_MIN_HIT_RATIO,
+    CACHE_STALE_MAX_RATIO,
+    COMPRESSION_MIN_BYTES,
+    HTTP_CACHE_MIN_SHARE_RATIO,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +36,11 @@ if TYPE_CHECKING:
 RULE = "http-cache-headers"
 STATIC = re.compile(r"(?:text/(?:css|javascript)|application/(?:javascript|wasm)|image/|font/|video/|audio/)", re.I)
 STATIC_TTL_S = 86_400.0
+PERSONAL = re.compile(
+    r"(?:^|[/?&={_-])(me|account|address|basket|cart|checkout|e-?mail|inbox|invoices?|login|messages?|notifications?"
+    r"|orders?|passwords?|payments?|phone|profile|sessions?|settings|tokens?|wishlist)(?:$|[/?&=}_-])", re.I
+)  # fmt: skip
+"""Words in a path that speak of one person's own: never advised as public, whatever the load saw."""
 _DIRECTIVE = re.compile(r"([\w-]+)(?:\s*=\s*\"?(\d+))?")
 
 
@@ -59,7 +69,8 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             if wrong:
                 yield _mistaken(hits, answer, share, wrong)
             elif _silent(answer):
-                yield from _missing(hits, answer, share, keys.get(name), _mean_share(evidence, hits, number))
+                path = evidence.scenario.routes[number].path
+                yield from _missing(hits, answer, path, share, keys.get(name), _mean_share(evidence, hits, number))
 
 
 def directives(header: str) -> dict[str, int | None]:
@@ -103,15 +114,14 @@ def _silent(answer: Answer) -> bool:
     return not directives(answer.headers.get("cache-control", "")) and "expires" not in answer.headers
 
 
-def policy(answer: Answer, choice: Choice | None) -> _Policy:
-    """What an answer without a policy should say; `choice` where its keys are known."""
+def policy(answer: Answer, path: str, choice: Choice | None) -> _Policy:
+    """What an answer without a policy should say; `path` is its template, `choice` where its keys are known."""
     static = STATIC.match(answer.headers.get("content-type", "")) is not None
-    own = answer.credentials or "set-cookie" in answer.headers
-    if own:
+    own = _own(answer, path)
+    if own is not None:
         return _Policy(
             header="private, no-cache", ttl_s=0.0, public=False,
-            why="asked with credentials or answered with a cookie: kept by the browser alone, which asks if it is"
-            " still good",
+            why=f"{own}: kept by the browser alone, which asks each time if it is still good",
         )  # fmt: skip
     if static:
         return _Policy(
@@ -130,6 +140,16 @@ def policy(answer: Answer, choice: Choice | None) -> _Policy:
         why=f"the same for everyone, and at most {choice.stale_possible:.1%} of the reads stale: an edge keeps it"
         f" {duration_text(ttl_s * 1e9)}, a browser asks again",
     )  # fmt: skip
+
+
+def _own(answer: Answer, path: str) -> str | None:
+    """Why an answer is, or may be, one person's own; None: nothing says so."""
+    if answer.credentials:
+        return "asked with credentials"
+    if "set-cookie" in answer.headers:
+        return "answered with a cookie"
+    found = PERSONAL.search(path)
+    return f"its path speaks of {found[1]!r}, which is one person's own" if found else None
 
 
 def _keys(evidence: Evidence, hits: PhaseHits) -> Mapping[str, RouteKeys]:
@@ -168,13 +188,15 @@ def _mistaken(hits: PhaseHits, answer: Answer, share: float, wrong: tuple[str, .
 
 
 def _missing(
-    hits: PhaseHits, answer: Answer, share: float, keys: RouteKeys | None, time_ratio: float
+    hits: PhaseHits, answer: Answer, path: str, share: float, keys: RouteKeys | None, time_ratio: float
 ) -> Iterator[Finding]:
     choice = None if keys is None else cache_choice.chosen(keys)
-    should = policy(answer, choice)
+    should = policy(answer, path, choice)
     hit = _edge_hit(choice, should)
     if should.public and hit is not None and hit < CACHE_MIN_HIT_RATIO:
         return  # kept, it would hardly be asked for again
+    if not should.public and answer.body_bytes < COMPRESSION_MIN_BYTES:
+        return  # a 304 would be no smaller than its one packet
     yield Finding(
         rule=RULE,
         phase=hits.phase.name,
