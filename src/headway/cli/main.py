@@ -7,7 +7,7 @@ import sys
 import typer
 
 from headway import __version__
-from headway.cli import breakpoint, calibrate, compare, demo, export, importing, init, lab, run, validate
+from headway.cli import breakpoint, calibrate, compare, demo, export, importing, init, lab, prove, run, validate
 from headway.errors import HeadwayError
 from headway.model import ExitCode
 
@@ -27,6 +27,7 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("init", epilog=init.EXAMPLES)(init.init)
 app.command("breakpoint", epilog=breakpoint.EXAMPLES)(breakpoint.breakpoint)
+app.command("prove", epilog=prove.EXAMPLES)(prove.prove)
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("validate", epilog=validate.EXAMPLES)(validate.validate)
 

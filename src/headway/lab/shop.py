@@ -56,12 +56,20 @@ def start(
     folder: Path, *, port: int, room: Path, log: Path, account: Account | None, settings: Mapping[str, str]
 ) -> Identity:
     """Start one app server; it is not ready yet, see `wait`."""
+    words, environment, cwd = command(folder, port=str(port), room=room, settings=settings)
+    return process.spawn(words, cwd=cwd, log=log, account=account, env=environment)
+
+
+def command(
+    folder: Path, *, port: str, room: Path, settings: Mapping[str, str]
+) -> tuple[list[str], dict[str, str], Path]:
+    """What starts one app server: its words, its environment, and where."""
     # fmt: off
-    argv = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST, "--port", str(port),
-            "--workers", "1", "--no-access-log", "--no-ws", "--backlog", "4096", "--backpressure", "4096",
-            "--workers-kill-timeout", "3", "shop.app:app"]
+    words = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST, "--port", port,
+             "--workers", "1", "--no-access-log", "--no-ws", "--backlog", "4096", "--backpressure", "4096",
+             "--workers-kill-timeout", "3", "shop.app:app"]
     # fmt: on
-    return process.spawn(argv, cwd=folder, log=log, account=account, env={**_python(folder, room), **settings})
+    return words, {**_python(folder, room), **settings}, folder
 
 
 def wait(identity: Identity, port: int, log: Path, patience_s: float = 60.0) -> None:
