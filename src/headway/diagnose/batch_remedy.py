@@ -39,7 +39,7 @@ def of_statement(evidence: Evidence, repeated: Repeated, counted: Statement | No
         "batched": made.batched if made is not None else "",
         "key_column": key.column,
         "key_table": key.table or "",
-        "key_parameter": key.parameter,
+        "unique": is_unique(evidence, table, key),
         "statement_id": counted.id if counted is not None else "",
         "table": table or "",
     }
@@ -94,6 +94,7 @@ def _parameters(repeated: Repeated) -> dict[str, Any]:
         "calls": min(MOST_CALLS, max(2, round(repeated.calls_a_request))),
         "cost_ns": repeated.cost_ns,
         "repeating_ratio": repeated.requests / repeated.time.requests,
+        "overlap": max(1.0, sum(repeated.seen.total_ns) / max(1, sum(repeated.seen.cost_ns))),
         "request_ns": repeated.time.total_ns / repeated.time.requests,
         "manner": repeated.seen.manners.most_common(1)[0][0].value,
     }

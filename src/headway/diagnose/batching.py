@@ -8,7 +8,7 @@ DISTINCT and their like the statement must still be answered key by key, and a l
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -29,7 +29,8 @@ _TYPE = re.compile(r"[a-z_][\w .]*(?:\(\d+(?:,\d+)?\))?(?:\[\])?", re.IGNORECASE
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """
-    `single` with `$n` placeholders and `batched`, where the key's placeholder takes an array.
+    `single` with `$n` placeholders and `batched`, where the key's takes an array. `takes`: which of the single one's
+    parameters the batched one's first, second ... are, the key's among them.
 
     `key_at`: which column of a batched row is the key; `key_added`: it isn't one of the single statement's columns.
     """
@@ -37,7 +38,7 @@ class Batch:
     single: str
     batched: str
     key: Key
-    parameters: int
+    takes: tuple[int, ...]
     key_at: int
     key_added: bool
     lateral: bool
@@ -74,16 +75,26 @@ def batched(text: str, key: Key, *, key_type: str | None = None, unique: bool = 
         return None
     if unique and tree.args.get("limit") is not None and not tree.args.get("offset"):
         tree.set("limit", None)
-    numbers = {int(each.name) for each in tree.find_all(exp.Parameter) if each.name.isdigit()}
+    takes = _renumbered(tree)
+    single, key = numbered(text), replace(key, parameter=takes.index(key.parameter) + 1)
     equality = _plain(tree, key) if isinstance(tree, exp.Select) else None
     if equality is not None and isinstance(tree, exp.Select):
         text_of_many, at, added = _with_any(tree, equality, key)
     else:
         text_of_many, at, added = _with_lateral(tree, key, key_type or UNKNOWN_TYPE), 0, True
     return Batch(
-        single=numbered(text), batched=text_of_many, key=key, parameters=max(numbers, default=0), key_at=at,
+        single=single, batched=text_of_many, key=key, takes=takes, key_at=at,
         key_added=added, lateral=equality is None,
     )  # fmt: skip
+
+
+def _renumbered(tree: exp.Select | exp.SetOperation) -> tuple[int, ...]:
+    """Close the gaps that a LIMIT left behind; gives the old numbers in their new order."""
+    marks = [each for each in tree.find_all(exp.Parameter) if each.name.isdigit()]
+    old = tuple(sorted({int(each.name) for each in marks}))
+    for each in marks:
+        each.set("this", exp.Literal.number(old.index(int(each.name)) + 1))
+    return old
 
 
 def _plain(tree: exp.Select, key: Key) -> exp.EQ | None:

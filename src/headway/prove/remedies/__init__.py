@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.model import RemedyKind
-from headway.prove.remedies import drop_index, index
+from headway.prove.remedies import batch, drop_index, index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,4 +18,5 @@ if TYPE_CHECKING:
 PROVERS: Mapping[RemedyKind, Prover] = {
     RemedyKind.INDEX: index.prove,
     RemedyKind.DROP_INDEX: drop_index.prove,
+    RemedyKind.BATCH: batch.prove,
 }
