@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from headway.diagnose.hit_rates.stream import KeyStream
     from headway.diagnose.route_keys import RouteKeys
 
+VALUE_BYTES = 2_048
+ENTRY_BYTES = 120
+"""What a Valkey entry takes beside its value: key, table slot, expiry. Measured anew by each proof."""
+CHEAP_BYTES = 16 << 20
+"""Where all keys fit into so little, the size is no question: room for all."""
 TTLS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 SIZES = 12
 SIMULATED = 500_000
@@ -59,8 +64,14 @@ class Choice:
     sampled_ratio: float
 
 
-def chosen(keys: RouteKeys) -> Choice | None:
-    """The best TTL and size of one route; None without reads or time."""
+def chosen(keys: RouteKeys, value_bytes: int | None = None) -> Choice | None:
+    """
+    The best TTL and size of one route; None without reads or time.
+
+    Args:
+        keys: the route's.
+        value_bytes: of one answer, where it is known; else VALUE_BYTES are taken.
+    """
     stream = keys.stream
     if not stream.reads or stream.lasts_s <= 0:
         return None
@@ -69,7 +80,8 @@ def chosen(keys: RouteKeys) -> Choice | None:
     point, forget = _knee(points)
     distinct = len(np.unique(stream.read_only().key))
     by_size = _by_size(sample, distinct)
-    entries = _smallest(by_size)
+    all_bytes = distinct * ((value_bytes or VALUE_BYTES) + ENTRY_BYTES)
+    entries = distinct if all_bytes <= CHEAP_BYTES else _smallest(by_size)
     hit, at_ttl = point.hit, min(point.hit, dict(by_size)[entries])
     if len(stream.key) <= SIMULATED:
         outcome = simulate.run(stream, capacity=entries, ttl_s=point.ttl_s, forget_on_write=forget)
@@ -82,7 +94,8 @@ def chosen(keys: RouteKeys) -> Choice | None:
         ttl_s=point.ttl_s, entries=entries, distinct=distinct, hit=hit, stale=sure,
         stale_possible=max(point.stale_possible - point.stale, 0.0) + sure, forget_on_write=forget,
         hit_all_forget=least, che_hit=_che(stream, point.ttl_s, entries),
-        compulsory=curves.compulsory_ratio(stream), by_ttl=points, by_size=by_size, lasts_s=stream.lasts_s, sampled_ratio=sample.rate_ratio,
+        compulsory=curves.compulsory_ratio(stream), by_ttl=points, by_size=by_size, lasts_s=stream.lasts_s,
+        sampled_ratio=sample.rate_ratio,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         except HeadwayError:
             continue  # `why_not_route` says so
         for case in cases:
-            choice = cache_choice.chosen(keys[case.route]) if case.route in keys else None
+            choice = _chosen(case, keys.get(case.route))
             if choice is not None and _not_worth(case, choice) is None:
                 yield _finding(case, keys[case.route], choice)
 
@@ -87,9 +87,13 @@ def _why_not(case: _Case) -> str | None:
     unknown = route_keys.why_not(case.evidence, case.hits)
     if unknown is not None:
         return f"which keys it read is not known: {unknown}"
-    keys = route_keys.of_phase(case.evidence, case.hits).get(case.route)
-    choice = None if keys is None else cache_choice.chosen(keys)
+    choice = _chosen(case, route_keys.of_phase(case.evidence, case.hits).get(case.route))
     return "it was not read" if choice is None else _not_worth(case, choice)
+
+
+def _chosen(case: _Case, keys: RouteKeys | None) -> Choice | None:
+    size = case.answer.body_bytes if case.answer is not None and case.answer.whole else None
+    return None if keys is None else cache_choice.chosen(keys, size)
 
 
 def _cases(evidence: Evidence, hits: PhaseHits) -> list[_Case]:
@@ -255,8 +259,8 @@ def _against(case: _Case, keys: RouteKeys, choice: Choice) -> tuple[str, ...]:
         found.append(f"large values: {case.answer.body_bytes:,} bytes each take room from others")
     if _all_alike(case):
         found.append(
-            "most other requests take about as long: they wait for one another, and how long this one takes by itself is not"
-            " known; mend first what makes them wait"
+            "most other requests take about as long: they wait for one another, and how long this one takes by itself"
+            " is not known; mend first what makes them wait"
         )
     if choice.compulsory > 0.3:
         found.append(f"{choice.compulsory:.0%} of the reads are the first of their key: little reuse in the tail")
