@@ -110,15 +110,23 @@ def _plain(tree: exp.Select, key: Key) -> exp.EQ | None:
     above = found.parent if found is not None else None
     while isinstance(above, (exp.And, exp.Paren)):
         above = above.parent
-    # A cast of the placeholder would have to become one of an array: leave those to the lateral join.
-    bare = found is not None and same[0].parent is found
-    return found if bare and above is where else None
+    return found if found is not None and above is where and _mark(found) is not None else None
+
+
+def _mark(equality: exp.EQ) -> exp.Expression | None:
+    """The side with the placeholder, as one that takes an array: a cast of it is then one to an array."""
+    for side in (equality.this, equality.expression):
+        if isinstance(side, exp.Parameter):
+            return side.copy()
+        if isinstance(side, exp.Cast) and isinstance(side.this, exp.Parameter):
+            of_many = exp.DataType(this=exp.DataType.Type.ARRAY, expressions=[side.to.copy()], nested=True)
+            return exp.Cast(this=side.this.copy(), to=of_many)
+    return None
 
 
 def _with_any(tree: exp.Select, equality: exp.EQ, key: Key) -> tuple[str, int, bool]:
-    left, right = equality.this, equality.expression
-    column, mark = (left, right) if isinstance(left, exp.Column) else (right, left)
-    equality.replace(exp.EQ(this=column.copy(), expression=exp.Any(this=exp.Paren(this=mark.copy()))))
+    column = equality.this if isinstance(equality.this, exp.Column) else equality.expression
+    equality.replace(exp.EQ(this=column.copy(), expression=exp.Any(this=exp.Paren(this=_mark(equality)))))
     at = next((i for i, each in enumerate(tree.expressions) if _is_column(each, key)), None)
     if at is None:
         tree.set("expressions", [column.copy(), *tree.expressions])
@@ -165,7 +173,7 @@ def orm_hint(text: str, described: Shape, key: Key, source: str | None) -> str |
     parents = shape(source).tables if source else ()
     parent = parents[0].rpartition(".")[2] if parents else ""
     to_one = key.column.lower() in {"id", "pk", f"{_singular(table)}_id"} or not key.column.lower().endswith("_id")
-    if re.search(rf"\b{re.escape(table)}\.(\w+) AS {re.escape(table)}_\1\b", text):
+    if _is_sqlalchemy(text, table):
         owner = _class(parent) if parent else _class(key.column[:-3] if key.column.endswith("_id") else "Parent")
         relation = _singular(table) if to_one else table
         loader = "joinedload" if to_one else "selectinload"
@@ -178,6 +186,20 @@ def orm_hint(text: str, described: Shape, key: Key, source: str | None) -> str |
         relation = model if to_one else f"{model}_set"
         return f'Django: .{_CLASS[to_one]}("{relation}") on the queryset before (the related_name where there is one)'
     return None
+
+
+def _is_sqlalchemy(text: str, table: str) -> bool:
+    """
+    Its columns are all written `table.column`, unquoted, with labels `table_column` (before 2.1) or without, and its
+    own lookups have the key's parameter cast (psycopg, asyncpg) or named `pk_1` and `param_1`.
+    """
+    name = re.escape(table)
+    labelled = re.search(rf"\b{name}\.(\w+) AS {name}_\1\b", text)
+    plain = re.match(rf"\s*SELECT {name}\.\w+(?:, {name}\.\w+)*\s+FROM {name}\b", text)
+    mark = r"(?:\$\d+|\?|%s|%\(\w+\)s|:\w+)"
+    cast = re.search(rf"{name}\.\w+ = {mark}::\w+|{mark}::\w+ = {name}\.\w+|\b(?:pk|param)_1\b", text)
+    backwards = re.search(rf"{mark} = {name}\.\w+", text)
+    return bool(labelled or (plain and (cast or backwards)))
 
 
 def _class(table: str) -> str:
