@@ -171,11 +171,14 @@ def judge_run(folder: Path, promise: Promise) -> Judged:
     """Read a run's folder, judge it, and write findings, verdict and report beside the evidence."""
     # Statistics and templates take memory that the load should not have to share.
     from headway.gate.judge import judge
+    from headway.prove import foretold
     from headway.report import html
 
     evidence = reading.read(folder)
     findings = diagnose.find(evidence)
     verdict = judge(promise, evidence, findings)
+    verdict = replace(verdict, notes=(*verdict.notes, *foretold.notes(evidence)))
+    foretold.keep(evidence)
     diagnose.write(folder, findings)
     record.write(folder, verdict)
     budget.write(folder, budget.budgets(evidence))

@@ -82,8 +82,8 @@ def prove(
         options.deliver(shown.ledger_json(rows) if format is Format.JSON else shown.ledger_text(rows), output)
         return
     wish = Wish(
-        budget_s=budget, apply=apply, staging_url=staging_url, copy=proving.copy_by(copy), fast=lab, folder=work or ROOM,
-        service=None if service_command is None else command(service_command),
+        budget_s=budget, apply=apply, staging_url=staging_url, copy=proving.copy_by(copy), fast=lab,
+        folder=work or ROOM, service=None if service_command is None else command(service_command),
     )  # fmt: skip
     sources = _lab_sources(state) if lab else Sources(target_url=against or "")
     named = Sources(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import conninfo, sql
@@ -253,7 +253,18 @@ def _take_over(
 
 
 def _other_database(url: str, name: str) -> str:
-    return conninfo.make_conninfo(url, dbname=name)
+    """The same server's other database, as a URL: services want one."""
+    parts = conninfo.conninfo_to_dict(url)
+    user, password = (str(parts.pop(each, "") or "") for each in ("user", "password"))
+    host, port = str(parts.pop("host", "") or ""), str(parts.pop("port", "") or "5432")
+    parts.pop("dbname", None)
+    rest = {key: str(value) for key, value in parts.items()}
+    if host.startswith("/") or "," in host:
+        rest["host"], host = host, ""
+    who = _escaped(user) + (f":{_escaped(password)}" if password else "") + "@" if user else ""
+    where = f"[{host}]" if ":" in host else host
+    query = f"?{urlencode(rest)}" if rest else ""
+    return f"postgresql://{who}{where}:{port}/{_escaped(name)}{query}"
 
 
 def _escaped(name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headway.diagnose.words import one_line
 from headway.errors import HeadwayError
 from headway.load import histogram, intervals
 from headway.load.drive import Stop, drive
@@ -57,7 +59,7 @@ def effects(session: TrialSession, definition: IndexDefinition, finding: Finding
                 on_measure_end=_ignored, stop=Stop(),
             )  # fmt: skip
     except HeadwayError as exc:
-        return Measured(notes=(f"the endpoint was not measured: {exc.what}",))
+        return Measured(notes=(f"the endpoint was not measured: {one_line(exc.what, 240)}",))
     finally:
         _have(session, definition, wanted=True)
     found = read(folder, phases, grounds.evidence.routes)
@@ -108,7 +110,8 @@ def _folded(
     wanted: list[tuple[int | None, str]] = [(None, "all routes")]
     if named is not None and named in routes:
         wanted.insert(0, (routes.index(named), named))
-    made = []
+    made: list[Effect] = []
+    notes: list[str] = []
     for route, name in wanted:
         pair = [
             _interval([hits for hits, there in zip(found, sides, strict=False) if there is side], route)
@@ -117,13 +120,16 @@ def _folded(
         if pair[0] is None or pair[1] is None:
             continue
         before, after = pair[0], pair[1]
+        if not math.isfinite(before.high + after.high):
+            notes.append(f"{name}: {min(before.samples, after.samples)} requests a side are too few for their P95")
+            continue
         made.append(Effect(
             metric=f"P95 of {name}", unit="ns", samples=min(before.samples, after.samples),
             before=before.measured, before_low=before.low, before_high=before.high,
             after=after.measured, after_low=after.low, after_high=after.high,
         ))  # fmt: skip
     failed = sum(int(hits.failures.count.sum()) for hits in found)
-    notes = [f"{failed} requests failed while the endpoint was measured"] if failed else []
+    notes += [f"{failed} requests failed while the endpoint was measured"] if failed else []
     return Measured(effects=tuple(made), notes=tuple(notes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headway.conventions import RUNS_FOLDER, STATE_FOLDER
 from headway.diagnose.words import one_line
 from headway.errors import BundleDamaged
 from headway.model import RemedyKind
@@ -46,6 +47,19 @@ def notes(evidence: Evidence) -> tuple[str, ...]:
     return tuple(said[:MOST_NAMED])
 
 
+def keep(evidence: Evidence) -> None:
+    """
+    Write what was predicted and measured into the ledger, once a run.
+
+    Raises:
+        HeadwayError: the state folder cannot be written.
+    """
+    if evidence.folder.parent.name == RUNS_FOLDER and evidence.folder.parents[1].name == STATE_FOLDER:
+        root = evidence.folder.parents[2]
+        if made := entries(evidence, record.noted(root)):
+            record.note(root, made)
+
+
 def entries(evidence: Evidence, before: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ledger lines of predicted and measured P95s of this run; none that the ledger has."""
     found = _newest(evidence)
@@ -69,12 +83,19 @@ def _line(prediction: Prediction, measured: float, there: Sequence[bool], run_id
     what = "remedy 1" if n == 1 else f"remedies 1-{n}"
     route = f" of {one_line(prediction.route, 60)}" if prediction.route else ""
     text = (
-        f"with {what} of run {run_id}, predicted P95{route} {duration_text(prediction.predicted_ns)}"
-        f" ({duration_text(prediction.low_ns)} to {duration_text(prediction.high_ns)}), measured"
+        f"with {what} of run {run_id}, predicted P95{route} {words(prediction)}, measured"
         f" {duration_text(measured)}; before it was {duration_text(prediction.before_ns)}"
     )
     absent = [one_line(t, 50) for t, is_there in zip(prediction.titles, there, strict=True) if not is_there]
     return text + (f"; not known to be in place: {', '.join(absent)}" if absent else "")
+
+
+def words(prediction: Prediction) -> str:
+    """The predicted time with its interval; "at most" where the run was overloaded."""
+    if prediction.at_most:
+        return f"at most {duration_text(prediction.high_ns)}"
+    ends = f"{duration_text(prediction.low_ns)} to {duration_text(prediction.high_ns)}"
+    return f"{duration_text(prediction.predicted_ns)} ({ends})"
 
 
 def _newest(evidence: Evidence) -> tuple[str, tuple[Prediction, ...], tuple[Proof, ...]] | None:

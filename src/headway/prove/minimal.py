@@ -18,6 +18,7 @@ from headway.evidence.collector import in_words
 from headway.model import ProofState, RemedyKind
 from headway.prove import trial
 from headway.prove.definition import define
+from headway.prove.prediction import deciding
 from headway.prove.session import TrialSession
 from headway.thresholds import PROVE_MATTERS_RATIO
 
@@ -58,13 +59,14 @@ def _left_out(session: TrialSession, found: list[Proof], worth: list[int], groun
             session.ask("vacuum_analyze", table=[definition.schema, definition.table])
         while len(built) > 1:
             needs = {place: _need(session, found[place], built[place], grounds, len(worth)) for place in built}
-            least = min(needs, key=lambda place: needs[place])
-            if needs[least] >= PROVE_MATTERS_RATIO:
+            least = min(needs, key=lambda place: needs[place][0])
+            if needs[least][1] >= PROVE_MATTERS_RATIO:
                 break
             gone = built.pop(least)
             session.ask("drop_index_if_there", index=[gone.schema, gone.name])
             others = ", ".join(each.name for each in built.values())
-            reason = f"alone it helps, but with {others} there its absence costs {max(0.0, needs[least]):.0%} at most"
+            back = max(0.0, needs[least][1])
+            reason = f"alone it helps, but with {others} there its absence brings back {back:.1%} of the time at most"
             found[least] = replace(found[least], state=ProofState.NOT_WORTH_IT, reason=reason)
     finally:
         if not session.connection.closed:
@@ -73,11 +75,15 @@ def _left_out(session: TrialSession, found: list[Proof], worth: list[int], groun
     return found
 
 
-def _need(session: TrialSession, proof: Proof, index: IndexDefinition, grounds: Grounds, among: int) -> float:
-    """The most that any of its statements would save by it with all others there: the far end of the interval."""
+def _need(
+    session: TrialSession, proof: Proof, index: IndexDefinition, grounds: Grounds, among: int
+) -> tuple[float, float]:
+    """What its absence brings back with all others there, and at most, as a share of the time without any."""
     ids = [str(each) for each in proof.remedy.parameters.get("statement_ids") or ()]
     chosen, _ = trial.cases(session, trial.statements(grounds.evidence, ids), seed=grounds.seed)
-    if not chosen:
-        return 1.0
+    alone = deciding(proof)
+    if not chosen or alone is None:
+        return 1.0, 1.0
     turns, _ = trial.in_turns(session, chosen, [index.qualified], budget_s=grounds.budget_s / among, seed=grounds.seed)
-    return max(each.time.saving(grounds.seed)[2] for each in turns)
+    saved = [each.time.saved(grounds.seed) for each in turns]
+    return max(each[1] for each in saved) / alone.before, max(each[2] for each in saved) / alone.before

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.windows import answered
 from headway.load import histogram
-from headway.model import Proof, ProofState
+from headway.model import FailureKind, Proof, ProofState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +46,7 @@ class Prediction:
     remedies: tuple[str, ...]
     titles: tuple[str, ...]
     applied: tuple[bool, ...] = ()
+    at_most: bool = False  # the run was overloaded: what waits for less work waits shorter too, by how much isn't known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,7 @@ def _prediction(
         remedies=tuple(each.proof.fingerprint for each in shares),
         titles=tuple(each.proof.remedy.title for each in shares),
         applied=tuple(each.proof.applied for each in shares),
+        at_most=_overloaded(hits) and any(each.by == STATEMENTS for each in shares),
     )  # fmt: skip
 
 
@@ -163,6 +165,15 @@ def _base(hits: PhaseHits, route: int | None) -> float | None:
         return None
     whole, own = histogram.quantile_ns(response, Q), histogram.quantile_ns(service, Q)
     return own if whole > QUEUED_RATIO * own else whole
+
+
+def _overloaded(hits: PhaseHits) -> bool:
+    """Whether requests waited for a connection, or got none: a queue, not work, made most of the time."""
+    kinds = list(FailureKind)
+    unsent = hits.failures.kind == kinds.index(FailureKind.UNSENT)
+    response, service = histogram.fold(hits.response), histogram.fold(hits.service)
+    queued = response.any() and histogram.quantile_ns(response, Q) > QUEUED_RATIO * histogram.quantile_ns(service, Q)
+    return bool(queued) or bool(hits.failures.count[unsent].any())
 
 
 def _mean(hits: PhaseHits, route: int | None) -> float | None:

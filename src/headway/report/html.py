@@ -9,7 +9,8 @@ from headway.diagnose import budget as budgets
 from headway.evidence import bundle
 from headway.model import State
 from headway.promises.spoken import percent_text
-from headway.report import budget, flame, rows, sections, words
+from headway.prove import record
+from headway.report import budget, flame, proofs, rows, sections, words
 from headway.report.visible import visible
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def page(evidence: Evidence, verdict: Verdict, findings: Sequence[Finding]) -> s
         verdict_line=rows.verdict_line(verdict),
         table=rows.rows(verdict.judgements),
         findings=findings,
+        proofs=[proofs.view(each) for each in record.read(evidence.folder)],
         phases=[
             sections.phase_view(evidence, hits, verdict, number) for number, hits in enumerate(evidence.phases, start=1)
         ],

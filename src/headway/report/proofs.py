@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headway.evidence import runfile
 from headway.model import ProofState
 from headway.promises.spoken import percent_text
+from headway.prove.foretold import words
 from headway.report.visible import one_line
 from headway.report.words import NOTHING, bytes_text, ns_text
 
@@ -97,8 +98,7 @@ def foretold(predictions: Sequence[Prediction]) -> Iterator[str]:
     for each in predictions:
         yield (
             f"with {_count(len(each.remedies))}, predicted P95 of {one_line(each.route or 'all routes')}"
-            f" {ns_text(each.predicted_ns)} ({ns_text(each.low_ns)} to {ns_text(each.high_ns)}),"
-            f" it was {ns_text(each.before_ns)}; by {each.by}"
+            f" {words(each)}, it was {ns_text(each.before_ns)}; by {each.by}"
         )
 
 
@@ -153,8 +153,9 @@ def ledger_text(rows: Sequence[Row]) -> str:
     head = ("RULE", "ESTIMATED BY", "PROOFS", "WORTH IT", "NOT", "UNPROVEN", "SIGN RIGHT", "OFF BY")
     body = [
         (
-            one_line(each.rule, 30), one_line(each.by, 24), str(each.proofs), str(each.worth_it), str(each.not_worth_it),
-            str(each.unproven), f"{each.signs_right} of {each.decided}" if each.decided else NOTHING,
+            one_line(each.rule, 30), one_line(each.by, 24), str(each.proofs), str(each.worth_it),
+            str(each.not_worth_it), str(each.unproven),
+            f"{each.signs_right} of {each.decided}" if each.decided else NOTHING,
             NOTHING if each.error is None else f"×{each.error:.2f}",
         )
         for each in rows
@@ -188,23 +189,32 @@ def amount(value: float | None, unit: str) -> str:
         return bytes_text(value)
     if unit == "ratio":
         return percent_text(value)
-    return f"{value:,.4g} {unit}"
+    return f"{value:,.4g}"  # the thing's own name says what is counted
 
 
 def _effect(effect: Effect) -> Line:
-    change = (effect.after - effect.before) / effect.before if effect.before else 0.0
     return Line(
         name=effect.metric,
         before=_between(effect.before, effect.before_low, effect.before_high, effect.unit),
         after=_between(effect.after, effect.after_low, effect.after_high, effect.unit),
-        beside=f"{change:+.0%}, {effect.samples} samples each" if effect.before else f"{effect.samples} samples each",
+        beside=f"{_change(effect)}{effect.samples} samples each",
     )
 
 
+def _change(effect: Effect) -> str:
+    """By how much, in words; past ten times a percentage says little."""
+    if effect.before <= 0 or effect.after <= 0 or effect.unit == "ratio":
+        return ""
+    ratio = effect.after / effect.before
+    if ratio <= 0.1:
+        return f"{1 / ratio:,.0f} times less, "
+    return f"{ratio:,.0f} times more, " if ratio >= 10 else f"{ratio - 1:+.0%}, "
+
+
 def _between(value: float, low: float, high: float, unit: str) -> str:
-    if low == high:
-        return amount(value, unit)
     ends = [amount(each, unit) if math.isfinite(each) else "open" for each in (low, high)]
+    if ends[0] == ends[1]:
+        return amount(value, unit)
     return f"{amount(value, unit)} ({ends[0]} to {ends[1]})"
 
 
