@@ -250,3 +250,7 @@ COMPRESSION_MIN_SAVED_RATIO = 0.02
 COMPRESSION_LINK_BITS_PER_S = 20_000_000
 """What bytes cost where a run's own link is loopback: a mobile connection's 20 Mbit/s. Said beside every figure made
 with it. Source: Ofcom, Mobile Matters 2024: average 4G download speeds of some 20 to 30 Mbit/s."""
+
+SCALING_MIN_SLOPE = 0.1
+"""Further calls of a statement for each further row of a page, at the interval's lower end, from which it grows with
+the page: one for every tenth row, or more. Batches of some hundred rows stay below."""
