@@ -43,6 +43,7 @@ class Held:
     loops: int
     routes: tuple[str, ...]
     a_request_ns: float | None
+    hold_ns: float | None  # of one call, where it is long enough to be told
     others_cores: float  # what other threads of the same processes used meanwhile: they may have held the GIL
 
     @property
@@ -72,7 +73,7 @@ def holds(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
         for each in _held(evidence, profile, hits)
         if each.waited_s < BLOCKING_WAIT_RATIO * each.wall_s
         and each.cpu_s / (each.watched_s * each.loops) >= BLOCKING_MIN_LOOP_RATIO
-        and (each.a_request_ns or 0.0) >= BLOCKING_HOLD_MIN_NS
+        and max(each.a_request_ns or 0.0, each.hold_ns or 0.0) >= BLOCKING_HOLD_MIN_NS
     ]
 
 
@@ -92,13 +93,14 @@ def _held(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
             if place.seconds * profile.rates_per_s[WALL] < BLOCKING_MIN_WALL_SAMPLES:
                 continue
             routes = routes_of(evidence, profile, place)
+            hold_s = profiled.hold_s(profile, own, place)
             requests = requests_of(evidence, hits, routes) * min(1.0, watched_s / max(1, hits.seconds))
             found.append(
                 Held(
                     place=place, process=process, wall_s=place.seconds, cpu_s=spent.get(place.function, 0.0),
                     watched_s=watched_s, looks=round(place.seconds * profile.rates_per_s[WALL]), loops=len(names),
                     routes=routes, a_request_ns=place.seconds * 1e9 / requests if requests else None,
-                    others_cores=others_s / watched_s,
+                    hold_ns=None if hold_s is None else hold_s * 1e9, others_cores=others_s / watched_s,
                 )
             )  # fmt: skip
     return found

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
     IntArray = NDArray[np.int64]
 
-BANDS = {"p50": (0.45, 0.55), "slowest 5%": (0.95, 1.0)}
 MEAN = "mean"
+BANDS = {"p50": (0.45, 0.55), "slowest 5%": (0.95, 1.0)}
+RANKS = {**BANDS, MEAN: (0.0, 1.0)}
 MOST_ROUTES = 20
 MIN_TRACED = 5
 """Traces of a band below which it isn't taken apart."""
@@ -82,13 +83,16 @@ def _budget(
     cpu_ns: float | None,
     notes: Sequence[str],
 ) -> Budget:
-    said, bands = list(notes), []
+    said = list(notes)
+    bands: list[BudgetBand] = []
     running = None
     if cpu_ns is not None:
         own = _mean_parts(requests.take(route, 0.0, 1.0))[0].get(BudgetPart.OWN, 0.0)
         running = min(1.0, cpu_ns / own) if own else None
-    for name, (low, high) in BANDS.items():
-        taken = requests.take(route, low, high)
+    for name in (*BANDS, MEAN):
+        if name == MEAN and bands:
+            break
+        taken = requests.take(route, *RANKS[name])
         if taken.too_large:
             said.append(f"{name}: {taken.too_large} traces of more than {traced.MOST_SPANS:,} spans were left out")
         if len(taken.requests) >= MIN_TRACED:
@@ -99,7 +103,7 @@ def _budget(
 
 
 def _band(hits: PhaseHits, index: int | None, name: str, taken: Taken, running: float | None) -> BudgetBand:
-    low, high = BANDS[name]
+    low, high = RANKS[name]
     response, requests = band_mean_ns(histogram.fold(hits.response, index), low, high)
     service, _ = band_mean_ns(histogram.fold(hits.service, index), low, high)
     inside, server, overlap = _mean_parts(taken)

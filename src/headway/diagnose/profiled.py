@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headway.conventions import PROFILE_FILE
 from headway.evidence import stacks
+from headway.evidence.stacks import WALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from headway.evidence.stacks import Frame, Profile, Samples
 
 Function = tuple[str, str]  # file, name
+HOLD_MIN_LOOKS = 8
+HOLD_MIN_REPEATED = 0.3
+HOLD_ABOVE_CHANCE = 2.5
 LOOP = {
     "asyncio/base_events.py": {"run_forever", "_run_once", "run_until_complete"},
     "asyncio/events.py": {"_run"},
@@ -189,6 +193,33 @@ def places(profile: Profile, threads: Iterable[Samples], *, loop_only: bool = Fa
         for each, total in seconds_of.items()
     ]
     return sorted(found, key=lambda each: (-each.seconds, each.function))
+
+
+def hold_s(profile: Profile, threads: Iterable[Samples], place: Place) -> float | None:
+    """
+    How long one call of a place holds its thread, by how often the next look finds it there again; None: unknown.
+
+    Formula: a call of length h > T, T apart the looks, is found again with probability 1 - T/h. Short calls are found
+    again as often as the place is found at all; only where it is found again much more often is a length given.
+    """
+    tick = 1 / profile.rates_per_s[WALL]
+    looks = again = every = 0
+    for each in threads:
+        last = False
+        for seconds, stack in zip(each.seconds, each.stacks, strict=True):
+            count = max(1, round(seconds / tick))
+            here = bool(stack) and innermost_own(profile, stack) in place.frames
+            every += count
+            if here:
+                looks += count
+                again += count - 1 + last
+            last = here
+    if looks < HOLD_MIN_LOOKS:
+        return None
+    share, repeated = looks / every, again / looks
+    if repeated < HOLD_MIN_REPEATED or repeated < HOLD_ABOVE_CHANCE * share or repeated >= 1:
+        return None
+    return tick / (1 - repeated)
 
 
 def loop_threads(profile: Profile, threads: Iterable[Samples]) -> tuple[Samples, ...]:

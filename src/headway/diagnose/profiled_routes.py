@@ -27,14 +27,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headway.diagnose.profiled import Function
-    from headway.evidence.stacks import Profile, Samples
+    from headway.evidence.stacks import Profile
     from headway.model import Evidence
 
     FloatArray = NDArray[np.float64]
 
-SLACK_S = 0.02
-"""A sampler's clock starts within so much of the moment it was started at."""
-MIN_LOOKS = 8
+SLACK_S = 0.002
+SHIFTS_S = np.arange(-10, 126) * SLACK_S
+"""A sampler's clock starts some time after it was told to, the longer the busier the machine is. How much is found out:
+own code runs while some request is open, so the shift is taken at which it does so most."""
+MIN_LOOKS = 5
 MIN_PRESENT = 0.9
 MIN_ABOVE_BASE = 0.25
 MIN_ABOVE_NEXT = 0.25
@@ -127,7 +129,7 @@ def _named(profile: Profile, codes: Mapping[str, str]) -> dict[Function, str]:
 
 
 def _by_time(profile: Profile, spans: Mapping[str, Open]) -> dict[Function, str]:
-    every, of = _looks(profile)
+    every, of = _looks(profile, spans)
     if not len(every):
         return {}
     base = {route: float(open_.at(every).mean()) for route, open_ in spans.items()}
@@ -142,21 +144,49 @@ def _by_time(profile: Profile, spans: Mapping[str, Open]) -> dict[Function, str]
     return found
 
 
-def _looks(profile: Profile) -> tuple[FloatArray, dict[Function, FloatArray]]:
-    """The moments of all looks, and of those at which each function of the service's own worked."""
-    every: list[float] = []
-    of: dict[Function, list[float]] = defaultdict(list)
-    step = 1 / profile.rates_per_s[WALL]
-    for samples in profile.of(WALL):
-        for at_s, seconds, stack in zip(samples.at_s, samples.seconds, samples.stacks, strict=True):
-            times = [at_s + number * step for number in range(max(1, round(seconds / step)))]
-            every += times
-            for function in _own(profile, samples, stack):
-                of[function] += times
-    return np.array(every), {function: np.array(times) for function, times in of.items()}
+def _looks(profile: Profile, spans: Mapping[str, Open]) -> tuple[FloatArray, dict[Function, FloatArray]]:
+    """
+    Moments at which something was seen to begin, and of those the ones at which each own function was on the stack.
+
+    Later looks that saw the same stack have no moment of their own in the profile, and are left out.
+    """
+    every: list[FloatArray] = []
+    of: dict[Function, list[FloatArray]] = defaultdict(list)
+    for key in dict.fromkeys((each.pid, each.phase) for each in profile.of(WALL)):
+        rows = [
+            (np.array([at_s], dtype=np.float64), _own(profile, stack))
+            for samples in profile.of(WALL)
+            if (samples.pid, samples.phase) == key
+            for at_s, stack in zip(samples.at_s, samples.stacks, strict=True)
+            if stack
+        ]
+        shift = _shift(spans, [times for times, own in rows if own])
+        for times, own in rows:
+            every.append(times + shift)
+            for function in own:
+                of[function].append(times + shift)
+    joined = np.concatenate(every) if every else np.array([])
+    return joined, {function: np.concatenate(times) for function, times in of.items()}
 
 
-def _own(profile: Profile, _samples: Samples, stack: Sequence[int]) -> set[Function]:
+def _shift(spans: Mapping[str, Open], working: Sequence[FloatArray]) -> float:
+    """The shift at which own code most often runs while a request is open; of equal ones the middle."""
+    if not working:
+        return 0.0
+    times = np.concatenate(working)
+    scores = np.array([np.mean(_any_open(spans, times + shift)) for shift in SHIFTS_S])
+    best = np.flatnonzero(scores >= scores.max() - 1e-9)
+    return 0.0 if len(best) == len(scores) else float(SHIFTS_S[best[len(best) // 2]])
+
+
+def _any_open(spans: Mapping[str, Open], times: FloatArray) -> NDArray[np.bool_]:
+    found = np.zeros(len(times), dtype=bool)
+    for each in spans.values():
+        found |= np.searchsorted(each.starts, times, side="right") > np.searchsorted(each.ends, times, side="left")
+    return found
+
+
+def _own(profile: Profile, stack: Sequence[int]) -> set[Function]:
     depth = profiled.after_loop(profile, stack) or 0
     return {
         profiled.function_of(profile.frames[index])
@@ -168,7 +198,7 @@ def _own(profile: Profile, _samples: Samples, stack: Sequence[int]) -> set[Funct
 def _all_one(profile: Profile, route: str) -> Told:
     return _with_coverage(
         profile,
-        {function: route for _, stack in _working(profile) for function in _own(profile, profile.threads[0], stack)},
+        {function: route for _, stack in _working(profile) for function in _own(profile, stack)},
     )
 
 
@@ -186,4 +216,4 @@ def _seconds(profile: Profile, route_of: Mapping[Function, str], *, any_route: b
     def counts(functions: Iterable[Function]) -> bool:
         return any(any_route or each in route_of for each in functions)
 
-    return sum(seconds for seconds, stack in _working(profile) if counts(_own(profile, profile.threads[0], stack)))
+    return sum(seconds for seconds, stack in _working(profile) if counts(_own(profile, stack)))

@@ -73,7 +73,7 @@ class Samples:
         return sum(each for each, stack in zip(self.seconds, self.stacks, strict=True) if stack)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # one is read once, and what was found in it is kept by it
 class Profile:
     """All samples of a run. `watched_s`: phase -> seconds in which stacks were taken, of each process."""
 

@@ -28,6 +28,7 @@ NARROWEST_RATIO = 0.004
 """Of the whole: narrower cells are left out; the graph says how much that is."""
 MOST_CELLS = 1_500
 MOST_DEEP = 120
+WATCHER_STACKS = 3
 MOST_FUNCTIONS = 15
 MOST_ROUTES = 10
 MOST_OF_ROUTE = 3
@@ -71,6 +72,19 @@ def tree(profile: Profile, stacks: Iterable[tuple[float, Sequence[int]]]) -> Nod
     return root
 
 
+def without_prologue(root: Node) -> tuple[Node, int]:
+    """From where the stacks part, or the service's own code begins; and how many frames all of them share before."""
+    skipped = 0
+    node = root
+    while len(node.below) == 1:
+        (only,) = node.below.values()
+        if (only.own and only.function[1] != "<module>") or only.seconds < root.seconds or not only.below:
+            break
+        node, skipped = only, skipped + 1
+    shared = Node(seconds=root.seconds, self_s=node.self_s, below=node.below)
+    return (shared, skipped) if skipped else (root, 0)
+
+
 def cells(root: Node) -> list[Cell]:
     """What is drawn, from the outermost inwards and left to right; without the narrow and, of too many, the deepest."""
     found: list[Cell] = []
@@ -102,7 +116,9 @@ def draw(profile: Profile, threads: Sequence[Samples], *, title: str, caption: s
         title, caption: said above it.
         name: unlike any other graph's on the page: letters, digits and hyphens.
     """
-    root = tree(profile, _stacks(profile, threads))
+    root, skipped = without_prologue(tree(profile, _stacks(profile, threads)))
+    if skipped:
+        caption = f"{caption} The {skipped} outermost frames, the same in all, are left out."
     shown = cells(root)
     deepest = max(cell.depth for cell in shown)
     parts = [
@@ -159,10 +175,10 @@ def section(evidence: Evidence) -> Markup | None:
         (process, clock)
         for process in dict.fromkeys(each.process for each in profile.threads)
         for clock in (CPU, WALL)
-        if any(each.process == process and any(each.stacks) for each in profile.of(clock))
+        if any(each.process == process and _works(each) for each in profile.of(clock))
     ]
     for number, (process, clock) in enumerate(graphs, start=1):
-        threads = [each for each in profile.of(clock) if each.process == process]
+        threads = [each for each in profile.of(clock) if each.process == process and _works(each)]
         words = _CLOCKS[clock]
         drawn = draw(
             profile, threads, title=f"{process}: {words[0]}", name=f"flame-{number}",
@@ -173,6 +189,11 @@ def section(evidence: Evidence) -> Markup | None:
             parts.append(_functions(profile, threads))
     parts.append(_routes(evidence, profile))
     return Markup().join(parts)
+
+
+def _works(samples: Samples) -> bool:
+    """Whether a thread does anything: one that only waits in one place would be half a graph of nothing."""
+    return (samples.clock == CPU and any(samples.stacks)) or len(set(samples.stacks)) > WATCHER_STACKS
 
 
 _FUNCTION = Markup('<tr><td class="n">{}</td><td class="n">{}</td><td class="text">{}</td><td class="w">{}</td></tr>')

@@ -60,6 +60,8 @@ def _finding(profile: Profile, hits: PhaseHits, held: Held, *, waits: bool) -> F
     source = profile.lines.get(f"{held.place.function[0]}:{held.place.line}", "")
     whose = f"a request of {', '.join(map(one_line, held.routes))}" if held.routes else "for each request on average"
     cost = f", {duration_text(held.a_request_ns)} {whose}" if held.a_request_ns else ""
+    if held.hold_ns and not held.routes:
+        cost += f", about {duration_text(round(held.hold_ns, -6))} at a time"
     does = "waits" if waits else "computes"
     shown = f": {one_line(source)}" if source else ""
     return Finding(
@@ -105,6 +107,7 @@ def _against(held: Held, *, waits: bool) -> tuple[str, ...]:
         )
     if not held.routes:
         found.append("which requests call it could not be told: a request that does costs more than this average")
+    found.append("a second process goes on serving while this one can't: quick, and the fault stays")
     return tuple(found)
 
 
