@@ -75,6 +75,8 @@ def _column(kind: type[Any], hint: Any) -> Any:
     origin = typing.get_origin(hint)
     if origin is Mapping:
         return pa.map_(pa.string(), pa.int64())
+    if origin is tuple and typing.get_args(hint)[0] in _SIMPLE:
+        return pa.list_(_SIMPLE[typing.get_args(hint)[0]])
     if origin is tuple:
         return pa.list_(pa.struct([(name, pa.int64()) for name in PER_SECOND[kind.__name__]]))
     raise TypeError(f"no column type for {hint}")
@@ -84,7 +86,7 @@ def _value(row: object, name: str) -> Any:
     value = getattr(row, name)
     if isinstance(value, Mapping):
         return list(value.items())
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and type(row).__name__ in PER_SECOND:
         names = PER_SECOND[type(row).__name__]
         return [dict(zip(names, each, strict=True)) for each in value]
     return value
@@ -95,4 +97,4 @@ def _back(value: Any) -> Any:
         return value
     if value and isinstance(value[0], dict):
         return tuple(tuple(each.values()) for each in value)
-    return dict(value) if value else ()
+    return dict(value) if value and isinstance(value[0], tuple) else tuple(value)

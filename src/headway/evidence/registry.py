@@ -10,6 +10,7 @@ from headway.evidence.cache import Cache
 from headway.evidence.database import DatabaseUse
 from headway.evidence.edge import Edge
 from headway.evidence.host import Host
+from headway.evidence.indexes import Indexes
 from headway.evidence.metrics import Metrics
 from headway.evidence.plans import Plans
 from headway.evidence.profile import Profiler
@@ -29,6 +30,7 @@ def collectors(sources: Sources, scenario: Scenario | None = None) -> tuple[Coll
         statements := Statements(session),
         DatabaseUse(session),
         Tables(session),
+        Indexes(session),
         Plans(session, statements),
         Cache(sources.cache_url),
         Edge(sources.edge_log),
