@@ -132,7 +132,7 @@ def tally(proofs: Sequence[Proof]) -> Counter[ProofState]:
 
 
 def _fits(word: str, number: int, finding: Finding) -> bool:
-    if word.isdecimal() and len(word) < 6:
+    if word.isdecimal() and len(word) < 4:
         return int(word) == number
     return finding.rule == word or (len(word) >= 4 and finding.fingerprint.startswith(word))
 
