@@ -7,7 +7,7 @@ Everything shown is measured in this run on this machine. The lab and the genera
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,7 @@ def judged_at(
     status = lab.up(stage=stage, scale=scale)
     say(f"stage {stage} stands at {status.app_url}; loading it as increment {promise.id} needs")
     sources = line.with_rules(lab_sources(status), sorted((shop_folder() / "monitoring").glob("*.yml")))
+    sources = replace(sources, answers=True)
     scenario = line.find_scenario(None, promise, sources.target_url)
     judged = line.validate(promise, scenario, sources, root=root, duration_s=duration_s)
     print(terminal.verdict_text(judged.verdict, judged.findings, stream=sys.stdout), flush=True)

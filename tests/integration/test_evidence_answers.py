@@ -30,7 +30,7 @@ def scenario(*routes: Route) -> Scenario:
 
 def asked(url: str, *routes: Route) -> Answers:
     """The collector, as a run would use it."""
-    collector = Answers(Sources(target_url=url), scenario(*routes))
+    collector = Answers(Sources(target_url=url, answers=True), scenario(*routes))
     assert collector.check().presence is Presence.PRESENT
     collector.end(PHASE, time.time())
     collector.finish()
@@ -51,7 +51,7 @@ def test_headers_sizes_and_validation_are_seen(nginx: StartNginx, tmp_path: Path
         Route(name="POST /bare", method="POST", path="/bare"),
     )
     folder = collect(
-        tmp_path, scenario=scenario(*routes), phases=(PHASE,), sources=Sources(target_url=url), slug="x", workers=1,
+        tmp_path, scenario=scenario(*routes), phases=(PHASE,), sources=Sources(target_url=url, answers=True), slug="x", workers=1,
         on_second=lambda _progress: None, stop=Stop(),
     )  # fmt: skip
     evidence = reading.read(folder)
@@ -108,7 +108,9 @@ def test_a_slow_service_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_run_without_a_finished_phase_is_not_asked() -> None:
     """A run that was cut short before its phase ended asks nothing more of the service."""
     with target(says(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")) as server:
-        collector = Answers(Sources(target_url=server.url), scenario(Route(name="GET /", method="GET", path="/")))
+        collector = Answers(
+            Sources(target_url=server.url, answers=True), scenario(Route(name="GET /", method="GET", path="/"))
+        )
         collector.check()
         collector.finish()
         assert server.asked == []

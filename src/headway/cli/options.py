@@ -75,6 +75,12 @@ WatchOption = Annotated[
     list[str] | None, typer.Option("--watch", metavar="NAME=PID", help="A process to watch; may be repeated.")
 ]
 
+AnswersOption = Annotated[
+    bool,
+    typer.Option(
+        "--answers/--no-answers", help="When the load is over, ask each GET route a few times for its headers."
+    ),
+]
 ProfileOption = Annotated[
     bool, typer.Option("--profile", help="Sample the stacks of the watched Python processes while it is measured.")
 ]
@@ -113,6 +119,7 @@ class Asked(WireOptions):
     prometheus_url: PrometheusOption = None
     rules: RulesOption = None
     watch: WatchOption = None
+    answers: AnswersOption = True
     profile: ProfileOption = False
     otlp: OtlpOption = None
     metrics_port: MetricsPortOption = None
@@ -149,6 +156,7 @@ class Asked(WireOptions):
             prometheus_url=self.prometheus_url or base.prometheus_url,
             rule_files=(*base.rule_files, *(self.rules or ())),
             processes=(*base.processes, *watched(self.watch)),
+            answers=self.answers,
             profile=self.profile,
         )
 

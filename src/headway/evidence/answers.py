@@ -66,6 +66,8 @@ class Answers(Collector):
         self.answers: list[Answer] = []
 
     def check(self) -> SourceState:
+        if not self._sources.answers:
+            return absent(self.name, "--answers")
         if self._scenario is None or not any(each.method == "GET" for each in self._scenario.routes):
             return replace(absent(self.name, ""), detail="no GET route to ask", next_act="load one")
         return present(self.name, "each GET route, asked when the load is over")
@@ -74,7 +76,7 @@ class Answers(Collector):
         self._phase = phase
 
     def finish(self) -> None:
-        if self._phase is None or self._scenario is None:
+        if self._phase is None or self._scenario is None or not self._sources.answers:
             return
         until = time.monotonic() + PATIENCE_S
         where, wire, address = self._place(self._scenario)
@@ -93,7 +95,7 @@ class Answers(Collector):
             self.remark = f"{len(self.answers)} routes answered; {failures[0]}"
 
     def write(self, folder: Path) -> None:
-        if self._phase is not None:
+        if self._phase is not None and self._sources.answers:
             bundle.put_json(folder / ANSWERS_FILE, [runfile.plain(each) for each in self.answers])
 
     def _place(self, scenario: Scenario) -> tuple[Target, Wire, Address]:

@@ -55,6 +55,7 @@ class Sources:
     database_log: Path | None = None  # the server's log, JSON or CSV, for plans with real parameters
     pgbouncer_url: str | None = None  # its admin console
     traces: TraceIntake | None = None
+    answers: bool = False  # ask each GET route a few times when the load is over, for its headers
     profile: bool = False  # sample the stacks of `processes` and their children
     show_values: bool = False  # keep statements' and keys' values as they are; else they are redacted
 
