@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.model import RemedyKind
-from headway.prove.remedies import batch, drop_index, index
+from headway.prove.remedies import batch, cache, compression, drop_index, http_cache, index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,4 +19,7 @@ PROVERS: Mapping[RemedyKind, Prover] = {
     RemedyKind.INDEX: index.prove,
     RemedyKind.DROP_INDEX: drop_index.prove,
     RemedyKind.BATCH: batch.prove,
+    RemedyKind.CACHE: cache.prove,
+    RemedyKind.HTTP_CACHE: http_cache.prove,
+    RemedyKind.COMPRESSION: compression.prove,
 }
