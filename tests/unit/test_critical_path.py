@@ -46,7 +46,7 @@ def traces(draw: st.DrawFn) -> list[Span]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(traces())
 def test_the_parts_are_the_server_span_to_the_nanosecond(spans: list[Span]) -> None:
     """Whatever lies where, parts add up to the span's own length, none is below 0, and nothing is counted twice."""
@@ -56,7 +56,7 @@ def test_the_parts_are_the_server_span_to_the_nanosecond(spans: list[Span]) -> N
     assert found.overlap_ns >= 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)), max_size=15))
 def test_own_time_is_what_no_call_covers(pairs: list[tuple[int, int]]) -> None:
     """Of calls straight under the server span, own time is the span less the union of their intervals."""
