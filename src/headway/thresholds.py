@@ -254,3 +254,35 @@ with it. Source: Ofcom, Mobile Matters 2024: average 4G download speeds of some 
 SCALING_MIN_SLOPE = 0.1
 """Further calls of a statement for each further row of a page, at the interval's lower end, from which it grows with
 the page: one for every tenth row, or more. Batches of some hundred rows stay below."""
+
+STALE_TOLERABLE_RATIO = 0.01
+"""Share of reads that may miss a write already committed, unless the remedy says otherwise: one in a hundred. What may
+be stale at all, and for whom, only the service's own people know."""
+
+INDEX_MIN_SHARE_RATIO = 0.01
+INDEX_MIN_MEAN_NS = 200_000
+"""A statement with less of the database's time, or that takes less on average, gains nothing one could measure."""
+
+INDEX_MOST_MATCHING_RATIO = 0.10
+"""Share of a table's rows from which reading them through an index costs as much as reading the table. Random pages
+cost four times sequential ones by default. Source: PostgreSQL manual, 19.7.2, random_page_cost."""
+
+INDEX_FEW_ROWS = 200
+"""An index that leaves this many rows to look through is good enough: a further column would save some 0.1 ms."""
+
+INDEX_WRITE_NS = 20_000
+"""What one more index is taken to cost an INSERT until it is measured: a descent, a page dirtied, a WAL record."""
+
+INDEX_WRITES_MAX_RATIO = 0.5
+"""Share of what an index is thought to save from which its price in writes speaks against it."""
+
+UNKNOWN_EQUALITY_RATIO = 0.005
+"""Share of rows with one value where a table was never analysed. Source: PostgreSQL, selfuncs.h, DEFAULT_EQ_SEL."""
+UNKNOWN_RANGE_RATIO = 1 / 3
+"""Share of rows in an open range nobody has seen. Source: PostgreSQL, selfuncs.h, DEFAULT_INEQ_SEL."""
+UNKNOWN_PATTERN_RATIO = 0.01
+"""Share of rows that a pattern, or a member of an array, matches: between DEFAULT_MATCH_SEL and DEFAULT_CONTAIN_SEL."""
+
+UNUSED_INDEX_MIN_BYTES = 1 << 20
+UNUSED_INDEX_MIN_DAYS = 7
+"""An index is called unused when its counters say so for a week at least: month's ends have statements of their own."""

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 HEADROOM = 1.5
 """Free disk needed, times the size of what is copied: indexes built on it, its write-ahead log."""
 COPY_TIMEOUT_S = 3_600.0
+HBA = """local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
+"""
+"""The socket is in a folder that only the server's account and root may enter."""
 ROOM = Path("/var/tmp")  # noqa: S108 - the folder made in it is fresh and its owner's alone; /tmp may be memory
 
 
@@ -59,6 +64,7 @@ class Clone:
     programs: Path | None = None
     server: postgres.Postgres | None = None
     room: Path | None = None
+    life: Lifeline | None = None
 
 
 @contextlib.contextmanager
@@ -155,7 +161,15 @@ def _backup(
                 f"a copy of database {facts['database']} by pg_basebackup, {_size(int(facts['size_bytes']))}, on a"
                 f" PostgreSQL {facts['version'] // 10_000} of Headway's own"
             )
-            yield Clone(url=reached, where=where, private=True, programs=programs, server=server, room=room)
+            yield Clone(
+                url=reached,
+                where=where,
+                private=True,
+                programs=programs,
+                server=server,
+                room=room,
+                life=life,
+            )
         finally:
             postgres.stop(server.identity)
     finally:
@@ -207,7 +221,7 @@ def _started(
     socket = room / "s"
     socket.mkdir(mode=0o700)
     process.own(socket, account)
-    own = {"postgresql.conf": "", "pg_hba.conf": "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"}
+    own = {"postgresql.conf": "", "pg_hba.conf": HBA}
     for name, text in own.items():
         (data / name).write_text(text)
         process.own(data / name, account)

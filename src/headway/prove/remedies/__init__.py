@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.model import RemedyKind
-from headway.prove.remedies import batch, cache, compression, drop_index, http_cache, index
+from headway.prove.remedies import batch, cache, compression, drop_index, http_cache, index, pool, replica
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,4 +22,6 @@ PROVERS: Mapping[RemedyKind, Prover] = {
     RemedyKind.CACHE: cache.prove,
     RemedyKind.HTTP_CACHE: http_cache.prove,
     RemedyKind.COMPRESSION: compression.prove,
+    RemedyKind.POOL: pool.prove,
+    RemedyKind.REPLICA: replica.prove,
 }

@@ -94,3 +94,9 @@ SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS typ
 -- name: sampled_rows
 -- Some of a table's rows, spread over all of it: what its own queries meet, weighted by how often values occur.
 SELECT {columns} FROM {table} TABLESAMPLE SYSTEM (%(percent)s) REPEATABLE (%(seed)s) LIMIT %(most)s;
+
+-- name: free_connections
+-- How many more connections may be opened, some left for others?
+SELECT greatest(0, pg_catalog.current_setting('max_connections')::int
+       - pg_catalog.current_setting('superuser_reserved_connections')::int
+       - (SELECT count(*)::int FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend') - 5) AS free;
