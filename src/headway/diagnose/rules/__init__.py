@@ -16,6 +16,7 @@ from headway.diagnose.rules import (
     failures,
     hot_code,
     http_cache_headers,
+    missing_index,
     n_plus_one,
     one_process,
     payload,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from headway.model import Evidence, Finding
 
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    missing_index.find,
     dominant_statement.find,
     failures.find,
     error_bursts.find,
