@@ -43,7 +43,7 @@ def effects(session: TrialSession, definition: IndexDefinition, finding: Finding
     """
     The endpoint's P95, when a service can be started against the copy.
 
-    The load is closed, two users with the run's own mix: a service too slow for the run's rate would only show its
+    The load is closed, two users, of what `aimed` chooses: a service too slow for the run's rate would only show its
     queue. The index is dropped and built between the turns.
     """
     if grounds.service is None or grounds.staging_url is None:
@@ -54,7 +54,7 @@ def effects(session: TrialSession, definition: IndexDefinition, finding: Finding
         with service.running(grounds.service, grounds.staging_url, folder) as url:
             phases, sides = _phases()
             drive(
-                _scenario(grounds.evidence.scenario), _switching(phases, sides, session, definition), url, folder,
+                aimed(grounds.evidence.scenario, finding.location.route), _switching(phases, sides, session, definition), url, folder,
                 database_url=grounds.staging_url, workers=1, on_second=_ignored, on_measure_start=_ignored,
                 on_measure_end=_ignored, stop=Stop(),
             )  # fmt: skip
@@ -70,9 +70,17 @@ def _ignored(_: object) -> None:
     """Nobody watches these turns."""
 
 
-def _scenario(scenario: Scenario) -> Scenario:
-    """Without the setup commands: those prepared the real system."""
-    return replace(scenario, setup=(), teardown=())
+def aimed(scenario: Scenario, route: str | None) -> Scenario:
+    """
+    The run's mix; where the finding names a route that is asked alone, that route only, so that its P95 has samples.
+
+    Setup commands are left out: those prepared the real system.
+    """
+    alone = any(each.name == route and each.weight > 0 for each in scenario.routes)
+    if not alone:
+        return replace(scenario, setup=(), teardown=())
+    routes = tuple(replace(each, weight=1.0 if each.name == route else 0.0) for each in scenario.routes)
+    return replace(scenario, setup=(), teardown=(), routes=routes, journeys=())
 
 
 def _phases() -> tuple[tuple[Phase, ...], tuple[bool, ...]]:
@@ -109,7 +117,9 @@ def _folded(
     named = finding.location.route
     wanted: list[tuple[int | None, str]] = [(None, "all routes")]
     if named is not None and named in routes:
-        wanted.insert(0, (routes.index(named), named))
+        place = routes.index(named)
+        mixed = any((hits.response.route != place).any() for hits in found)
+        wanted = [(place, named), *(wanted if mixed else [])]
     made: list[Effect] = []
     notes: list[str] = []
     for route, name in wanted:

@@ -48,6 +48,8 @@ SHORTEST_TTL_MS = 200
 MOST_PER_S = 15_000
 LOT = 32
 """Commands sent at once: few, as the server counts their buffers to its memory."""
+SETTLING, SETTLINGS = 1_000, 6
+"""Keys written, and how often, while maxmemory is moved to where as many stay as should."""
 BINS = 30
 LOOK_UPS = 300
 UNKNOWN_BYTES = 512
@@ -235,20 +237,30 @@ def _entry_bytes(client: redis.Redis, value_bytes: int) -> int:
 
 def _limit(client: redis.Redis, entries: int, value_bytes: int) -> None:
     """
-    Set maxmemory to what so many entries take, as this server counts it.
+    Set maxmemory so that so many entries are held.
 
-    It counts the buffers of its clients as well: so it is filled by the same lots as in the replay, just before.
+    The server counts tables and buffers as well, so it is filled, and the limit moved until as many stay as should.
+    They stay there when it is done: nobody asks for them, so that an LRU cache has them go first.
     """
     client.config_set("maxmemory", 0)
-    lot = _Lot(client, ttl_ms=3_600_000, value_bytes=value_bytes, forget=False)
-    for begin in range(0, entries, LOT):
-        keys = list(range(begin, min(begin + LOT, entries)))
-        lot.send(keys, [False] * len(keys))
-    lot.send([0], [False])
-    filled = int(client.info("memory")["used_memory"])
-    client.flushall()
     client.config_set("maxmemory-policy", "allkeys-lru")
-    client.config_set("maxmemory", filled)
+    lot = _Lot(client, ttl_ms=3_600_000, value_bytes=value_bytes, forget=False)
+    before, number = _used(client), 0
+    for target in (entries, *[entries + SETTLING * each for each in range(1, SETTLINGS + 1)]):
+        while number < target:
+            keys = [-1 - each for each in range(number, min(number + LOT, target))]
+            lot.send(keys, [False] * len(keys))
+            number += len(keys)
+        if target == entries:
+            each_bytes = max(1.0, (_used(client) - before) / entries)
+            limit = float(_used(client))
+        else:
+            limit += (entries - lot.entries) * each_bytes
+        client.config_set("maxmemory", int(limit))
+
+
+def _used(client: redis.Redis) -> int:
+    return int(client.info("memory")["used_memory"])
 
 
 def _look_ups(client: redis.Redis) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
