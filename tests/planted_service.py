@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import sys
 import time
@@ -36,7 +37,7 @@ async def writes_json() -> bytes:
 
 async def computes() -> bytes:
     """A hot loop."""
-    return str(spin(250_000)).encode()
+    return str(spin(400_000)).encode()
 
 
 def spin(times: int) -> int:
@@ -85,7 +86,13 @@ async def main(port: int) -> None:
     await server.serve_forever()
 
 
+def may_be_read() -> None:
+    """Let anybody who could else be refused for not being its parent read this process: kernel.yama.ptrace_scope 1."""
+    ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER, PR_SET_PTRACER_ANY
+
+
 if __name__ == "__main__":
+    may_be_read()
     _, port, database_url, log, loop, pages = sys.argv
     PAGES = int(pages)
     LOG = Path(log).open("w", buffering=1, encoding="ascii")  # noqa: SIM115 open as long as the program

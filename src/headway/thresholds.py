@@ -134,8 +134,8 @@ Source: Gunther, Guerrilla Capacity Planning, ch. 4."""
 PROFILE_CPU_PER_S = 30
 PROFILE_WALL_PER_S = 20
 """Stacks taken a second of each profiled process: of running threads, and of all. A share of 20% of one busy core is
-known to within 2.6 percentage points after 30 s (binomial, 900 looks). A look takes some 0.8 ms of another core, so both
-samplers take 4% of one; more looks would be dearer (benchmarks/diagnosis/profile_cost.py)."""
+known to within 2.6 percentage points after 30 s (binomial, 900 looks). A look takes some 0.8 ms of another core: both
+samplers take 4% of one, and more looks more (benchmarks/diagnosis/profile_cost.py)."""
 
 PROFILE_SLICE_S = 30
 """A sampler is ended and started anew after so long, so that what it holds in memory and on disk stays bounded, and one
