@@ -217,6 +217,6 @@ def test_without_traces_statements_give_a_coarser_budget_that_says_so(tmp_path: 
     assert (found.by, band.band, found.route) == ("statements", "mean", None)
     parts = {each.part: each.ns for each in band.parts}
     assert parts[BudgetPart.DATABASE] == pytest.approx(20e6)
-    assert parts[BudgetPart.REST] == pytest.approx(30e6, rel=0.01)
+    assert band.residue_ns == pytest.approx(30e6, rel=0.01)
     assert "no traces" in found.notes[0]
     assert budget.budgets(replace(made_evidence(HITS), folder=tmp_path)) == ()

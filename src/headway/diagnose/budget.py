@@ -191,7 +191,9 @@ def _processor_ns(evidence: Evidence, hits: PhaseHits) -> dict[str | None, float
     told = profiled_routes.told(evidence, profile)
     spent: dict[str | None, float] = defaultdict(float)
     for samples in profile.of(CPU, hits.phase.name):
-        for seconds, stack in zip(samples.seconds, samples.stacks, strict=True):
+        had = profiled.had_core_ratio(evidence, profile, hits, samples.process)
+        for looked, stack in zip(samples.seconds, samples.stacks, strict=True):
+            seconds = looked * had
             spent[None] += seconds
             route = told.of(profile, stack[profiled.after_loop(profile, stack) or 0 :])
             if route is not None:
@@ -221,19 +223,18 @@ def _from_statements(evidence: Evidence, hits: PhaseHits) -> Budget:
     queue = max(0.0, response - service)
     cpu_ns = _processor_ns(evidence, hits).get(None)
     cpu = [] if cpu_ns is None else [Spent(part=BudgetPart.CPU, ns=cpu_ns, how="profile: processor time a request")]
-    rest = max(0.0, response - queue - database - sum(each.ns for each in cpu))
     parts = (
         Spent(part=BudgetPart.QUEUE, ns=queue, how="client: response time less service time"),
         Spent(part=BudgetPart.DATABASE, ns=database, how="pg_stat_statements: execution time a request"),
         *cpu,
-        Spent(part=BudgetPart.REST, ns=rest, how="what is left"),
     )
     band = BudgetBand(
         band=MEAN, requests=answered(hits), traced=0, measured_ns=response, parts=parts,
         residue_ns=response - sum(each.ns for each in parts),
     )  # fmt: skip
     notes = (
-        "no traces: means of all requests only, no routes, no slow ones apart; --traces shows them",
+        "no traces: means of all requests only, no routes, no slow ones apart; what is not explained is own code, pool,"
+        " cache and network together; --traces tells them apart",
         "execution time is the database's own: reading results, and statements of one request at once, are not told",
     )
     return Budget(phase=hits.phase.name, route=None, by="statements", bands=(band,), notes=notes)

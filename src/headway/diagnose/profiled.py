@@ -8,14 +8,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from headway.conventions import PROFILE_FILE
+from headway.diagnose.windows import within
 from headway.evidence import stacks
-from headway.evidence.stacks import WALL
+from headway.evidence.stacks import CPU, WALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from headway.evidence.stacks import Frame, Profile, Samples
+    from headway.model import Evidence, PhaseHits
 
 Function = tuple[str, str]  # file, name
 HOLD_MIN_LOOKS = 8
@@ -220,6 +222,20 @@ def hold_s(profile: Profile, threads: Iterable[Samples], place: Place) -> float 
     if repeated < HOLD_MIN_REPEATED or repeated < HOLD_ABOVE_CHANCE * share or repeated >= 1:
         return None
     return tick / (1 - repeated)
+
+
+def had_core_ratio(evidence: Evidence, profile: Profile, hits: PhaseHits, process: str) -> float:
+    """
+    Share of a process's sampled processor time in which it had a core; 1 where the kernel's count isn't known.
+
+    A sampler can't tell a thread that runs from one that is ready and waits for a core; the kernel counts the former.
+    """
+    watched_s = profile.watched_s.get(hits.phase.name, 0.0)
+    sampled = sum(each.whole_s for each in profile.of(CPU, hits.phase.name) if each.process == process)
+    counted = [each.cpu_cores for each in evidence.processes if each.name == process and within(hits, each.at_s)]
+    if not counted or not sampled or not watched_s:
+        return 1.0
+    return min(1.0, sum(counted) / len(counted) * watched_s / sampled)
 
 
 def loop_threads(profile: Profile, threads: Iterable[Samples]) -> tuple[Samples, ...]:

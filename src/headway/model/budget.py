@@ -10,8 +10,7 @@ class BudgetPart(StrEnum):
     """
     What a request's time is spent on.
 
-    ARRIVAL stands for accept queue and network together where they can't be told apart, OWN for own CPU and waiting,
-    REST for all that statement counters and client times alone can't tell apart.
+    ARRIVAL stands for accept queue and network together where they can't be told apart, OWN for own CPU and waiting.
     """
 
     QUEUE = "queue before it was sent"
@@ -25,7 +24,6 @@ class BudgetPart(StrEnum):
     CPU = "own CPU"
     OWN_WAITING = "own waiting"
     OWN = "own code, running or waiting"
-    REST = "all else, not told apart"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,6 @@ INKS = {
     BudgetPart.CPU: "s2",
     BudgetPart.OWN_WAITING: "s2 pale",
     BudgetPart.OWN: "s2",
-    BudgetPart.REST: "s2 pale",
 }
 RESIDUE = "not explained"
 

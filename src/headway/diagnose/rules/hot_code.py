@@ -65,11 +65,14 @@ def _finding(
     low, high = wilson(share, looks)
     routes = blocked.routes_of(evidence, profile, place)
     requests = blocked.requests_of(evidence, hits, routes) * min(1.0, watched_s / max(1, hits.seconds))
-    cost_ns = place.seconds * 1e9 / requests if requests else None
+    had = profiled.had_core_ratio(evidence, profile, hits, process)
+    cost_ns = place.seconds * had * 1e9 / requests if requests else None
     cost = f", {duration_text(cost_ns)} of processor time a request" if cost_ns else ""
     whose = f" of {', '.join(map(one_line, routes))}" if routes else " on average" if cost else ""
     mean_ns = mean_service_ns(hits)
-    against = [f"an event loop's or a pool's waiting is not in it: {process} used {whole_s / watched_s:.2f} cores"]
+    against = [
+        f"an event loop's or a pool's waiting is not in it: {process} used {whole_s * had / watched_s:.2f} cores"
+    ]
     if cost_ns and mean_ns and not routes and whole_s / watched_s < BUSY_CORES:
         part = min(cost_ns / mean_ns, 1.0)
         against.append(f"that is {part:.0%} of the mean time to an answer; the rest is waiting, or other code")
