@@ -286,3 +286,7 @@ UNKNOWN_PATTERN_RATIO = 0.01
 UNUSED_INDEX_MIN_BYTES = 1 << 20
 UNUSED_INDEX_MIN_DAYS = 7
 """An index is called unused when its counters say so for a week at least: month's ends have statements of their own."""
+
+PROVE_MATTERS_NS = 20_000
+"""Where a saving's interval is too wide to tell, a statement that saves less than 20 µs at its far end is called not
+worth it: that is below what sending a statement over the loopback costs."""

@@ -20,7 +20,7 @@ from headway.lab import Lab, shop_folder
 from keyboard import HEADWAY, shown_commands
 
 VERDICTS = {0, 3, 4, 5}
-JUDGING = {"validate", "breakpoint", "compare"}
+JUDGING = {"validate", "breakpoint", "compare", "prove"}
 IMPORTED = {  # results of other tools that a page names, and the genuine files that stand for them
     "points.json": "k6.points.json",
     "results.bin": "vegeta.bin",

@@ -124,14 +124,16 @@ def test_no_text_breaks_the_reader_of_statements(text: str) -> None:
 
 
 def test_the_ledger_tells_how_often_the_sign_was_right_and_by_how_much_it_was_off(tmp_path: Path) -> None:
-    """Planner cost said a hundredfold, measured was tenfold: sign right, off by ten. A wrong one counts as wrong."""
+    """Planner cost said a hundredfold, measured was tenfold: sign right, off by ten. A wrong one counts."""
     wrong = proof(
-        state=ProofState.NOT_WORTH_IT, effects=(replace(proof().effects[0], after=5.1e6), proof().effects[1]),
-    )  # fmt: skip
+        state=ProofState.NOT_WORTH_IT,
+        effects=(replace(proof().effects[0], after=5.1e6), proof().effects[1]),
+    )
     unproven = proof(state=ProofState.UNPROVEN, effects=())
     record.note(tmp_path, ledger.entries("run", [proof(), wrong, unproven]))
-    record.note(tmp_path, ledger.entries("run", [proof(remedy=replace(
-        proof().remedy, estimate=Estimate(metric="mean", before=10.0, after=1.0, unit="ns", by="spans")))]))  # fmt: skip
+    estimate = Estimate(metric="mean", before=10.0, after=1.0, unit="ns", by="spans")
+    guessed = proof(remedy=replace(proof().remedy, estimate=estimate))
+    record.note(tmp_path, ledger.entries("run", [guessed]))
     rows = {each.by: each for each in ledger.rows(record.noted(tmp_path))}
     planner = rows["planner cost"]
     assert (planner.proofs, planner.decided, planner.signs_right) == (3, 3, 2)

@@ -53,8 +53,9 @@ def effects(session: TrialSession, definition: IndexDefinition, finding: Finding
     try:
         with service.running(grounds.service, grounds.staging_url, folder) as url:
             phases, sides = _phases()
+            turns = _switching(phases, sides, session, definition)
             drive(
-                aimed(grounds.evidence.scenario, finding.location.route), _switching(phases, sides, session, definition), url, folder,
+                aimed(grounds.evidence.scenario, finding.location.route), turns, url, folder,
                 database_url=grounds.staging_url, workers=1, on_second=_ignored, on_measure_start=_ignored,
                 on_measure_end=_ignored, stop=Stop(),
             )  # fmt: skip

@@ -48,7 +48,7 @@ SHORTEST_TTL_MS = 200
 MOST_PER_S = 15_000
 LOT = 32
 """Commands sent at once: few, as the server counts their buffers to its memory."""
-SETTLING, SETTLINGS = 1_000, 6
+SETTLING, SETTLINGS, SETTLE_S = 1_000, 5, 0.2
 """Keys written, and how often, while maxmemory is moved to where as many stay as should."""
 BINS = 30
 LOOK_UPS = 300
@@ -154,7 +154,7 @@ def replay(
     else:
         client.config_set("maxmemory", 0)
     speed = _speed(stream, ttl_s, budget_s)
-    client.config_resetstat()
+    evicted = int(client.info("stats")["evicted_keys"])
     lot = _Lot(client, ttl_ms=max(1, round(ttl_s * 1000 / speed)), value_bytes=value_bytes, forget=forget_on_write)
     outcomes = _paced(stream, speed, lot)
     info: dict[str, Any] = client.info()
@@ -164,7 +164,7 @@ def replay(
         reads=np.bincount(place, minlength=BINS).astype(np.float64),
         stale=int((outcomes == 2).sum()),
         memory_bytes=lot.entries_peak * _entry_bytes(client, value_bytes),
-        evicted=int(info["evicted_keys"]),
+        evicted=int(info["evicted_keys"]) - evicted,
         entries=lot.entries,
         look_up_ns=_look_ups(client),
         speed=speed,
@@ -257,6 +257,7 @@ def _limit(client: redis.Redis, entries: int, value_bytes: int) -> None:
         else:
             limit += (entries - lot.entries) * each_bytes
         client.config_set("maxmemory", int(limit))
+        time.sleep(SETTLE_S)  # the server shrinks tables and buffers a moment later
 
 
 def _used(client: redis.Redis) -> int:

@@ -22,7 +22,7 @@ from headway.prove import endpoint, trial, writes
 from headway.prove.definition import IndexDefinition, define
 from headway.prove.outcome import NO_PLACE, proof, unproven
 from headway.prove.session import TrialSession
-from headway.thresholds import PROVE_MATTERS_RATIO
+from headway.thresholds import PROVE_MATTERS_NS, PROVE_MATTERS_RATIO
 
 if TYPE_CHECKING:
     from headway.model import Finding, Proof, Remedy, Statement
@@ -135,6 +135,9 @@ def judged(
         return ProofState.NOT_WORTH_IT, f"the planner does not use {name}: time stays {_change(best)}"
     if high < PROVE_MATTERS_RATIO:
         return ProofState.NOT_WORTH_IT, f"it saves {share:.0%} at most {high:.0%} of the time: {_change(best)}"
+    if low < PROVE_MATTERS_RATIO and best.time.saved(grounds.seed)[2] < PROVE_MATTERS_NS:
+        most = duration_text(max(1.0, best.time.saved(grounds.seed)[2]))
+        return ProofState.NOT_WORTH_IT, f"it saves {most} a time at most: {_change(best)}"
     if low < PROVE_MATTERS_RATIO:
         return ProofState.UNPROVEN, f"between {low:.0%} and {high:.0%} of the time: too wide to tell; {_change(best)}"
     saved = sum(each.time.saved(grounds.seed)[0] * each.case.statement.calls for each in wanted)
