@@ -27,7 +27,7 @@ INSERT = "INSERT INTO posts (user_id, title, created_at) VALUES ($1, $2, now()) 
 RENAME = "UPDATE posts SET title = $1 WHERE id = $2"
 
 
-def fill(url: str, rows: int = 40_000) -> None:
+def fill(url: str, rows: int = 20_000) -> None:
     """Posts of `rows` / 20 users, without an index but the key's."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
@@ -73,7 +73,7 @@ def finding(*columns: str, table: str = "posts", ids: tuple[str, ...] = ("1",), 
 def grounds(run: Evidence, url: str | None, work: Path, **more: object) -> Grounds:
     """A place to try it on."""
     made = Grounds(
-        evidence=run, sources=Sources(target_url="http://127.0.0.1:1"), work=work, budget_s=6.0,
+        evidence=run, sources=Sources(target_url="http://127.0.0.1:1"), work=work, budget_s=3.0,
         say=lambda _text: None, staging_url=url, where="a test database",
     )  # fmt: skip
     return replace(made, **more)  # type: ignore[arg-type]  # the caller names fields of Grounds

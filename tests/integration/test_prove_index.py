@@ -18,7 +18,7 @@ from headway.prove.remedies import index
 
 @pytest.fixture
 def posts_url(postgres_url: str) -> str:
-    """40,000 posts of 2,000 users."""
+    """20,000 posts of 1,000 users."""
     proving.fill(postgres_url)
     return postgres_url
 

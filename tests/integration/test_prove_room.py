@@ -144,7 +144,7 @@ def test_of_two_indexes_that_do_the_same_one_is_kept_and_the_next_run_is_compare
     )
     twin = replace(proving.finding("user_id"), fingerprint="beef0000beef0000")
     findings = (proving.finding("user_id", "created_at DESC"), twin)
-    wish = room.Wish(copy=CopyBy.TEMPLATE, budget_s=8, apply=True, folder=service_room, fast=True)
+    wish = room.Wish(copy=CopyBy.TEMPLATE, budget_s=5, apply=True, folder=service_room, fast=True)
     proofs = room.prove(
         run, findings, room.tasks(findings, ()), Sources(target_url="http://x", database_url=posts_url), wish,
         root=tmp_path, say=lambda _text: None,
