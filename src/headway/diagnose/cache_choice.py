@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 VALUE_BYTES = 2_048
 ENTRY_BYTES = 120
 """What a Valkey entry takes beside its value: key, table slot, expiry. Measured anew by each proof."""
+VALKEY_CLOCK_S = 1.0
+"""By which Valkey tells how long a key is unused. Source: Valkey, src/server.h, LRU_CLOCK_RESOLUTION."""
 CHEAP_BYTES = 16 << 20
 """Where all keys fit into so little, the size is no question: room for all."""
 TTLS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
@@ -84,9 +86,14 @@ def chosen(keys: RouteKeys, value_bytes: int | None = None) -> Choice | None:
     entries = distinct if all_bytes <= CHEAP_BYTES else _smallest(by_size)
     hit, at_ttl = point.hit, min(point.hit, dict(by_size)[entries])
     if len(stream.key) <= SIMULATED:
-        outcome = simulate.run(stream, capacity=entries, ttl_s=point.ttl_s, forget_on_write=forget)
+        clock_s = VALKEY_CLOCK_S if entries < distinct else None
+        outcome = simulate.run(
+            stream, capacity=entries, ttl_s=point.ttl_s, forget_on_write=forget, sampled_clock_s=clock_s
+        )
         hit, sure = outcome.hit_ratio, outcome.stale_ratio
-        least = simulate.run(keys.possible, capacity=entries, ttl_s=point.ttl_s, forget_on_write=True).hit_ratio
+        least = simulate.run(
+            keys.possible, capacity=entries, ttl_s=point.ttl_s, forget_on_write=True, sampled_clock_s=clock_s
+        ).hit_ratio
     else:
         hit, sure = at_ttl, 0.0 if forget else point.stale
         least = max(0.0, hit - point.stale_possible)  # each stale hit becomes a miss, and each miss a new fill

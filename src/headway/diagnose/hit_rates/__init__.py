@@ -6,6 +6,7 @@ Hit rates of caches that do not exist yet, from a stream of keys.
     shards             the same of a sample of the keys, with the sample's bias corrected
     curves             hit rate by size and by TTL
     simulate           LRU and TTL together, one access after another
+    sampled_lru        eviction as Valkey does it
     che                hit rate from the keys' popularities alone, as a cross-check
     stale              what share of the reads a TTL answers with what was true before
 
