@@ -1,8 +1,8 @@
 """
 What a route's P95 should be once the remedies that proved worth it are in place, and what it then was.
 
-Where the endpoint itself was measured on the copy, the run's P95 is scaled by the ratio seen there. Elsewhere it is
-scaled by the share of the mean request that the remedies save: the statement's time a request, times the share saved,
+Where the endpoint itself was measured on the copy and both sides can be told apart, the run's P95 is scaled by the ratio
+seen there. Elsewhere it is scaled by the share of the mean request that the remedies save: the statement's time a request, times the share saved,
 over the mean service time. Waiting in the generator's queue is left out: it ends with what made it.
 """
 
@@ -110,7 +110,12 @@ def _share(
 ) -> _Share | None:
     name = f"P95 of {route or 'all routes'}"
     seen = next((each for each in proof.effects if each.metric == name), None)
-    if seen is not None and seen.before > 0:
+    # Only where the two sides can be told apart: else noise, multiplied over several proofs, would be the prediction.
+    if (
+        seen is not None
+        and seen.before > 0
+        and (seen.after_high < seen.before_low or seen.after_low > seen.before_high)
+    ):
         low, high = seen.after_low / max(seen.before_high, 1.0), seen.after_high / max(seen.before_low, 1.0)
         return _Share(proof=proof, left=seen.after / seen.before, low=low, high=high, by=ENDPOINT)
     cost = _cost_ns(evidence, hits, route, finding, proof)

@@ -189,7 +189,7 @@ def amount(value: float | None, unit: str) -> str:
         return bytes_text(value)
     if unit == "ratio":
         return percent_text(value)
-    return f"{value:,.4g}"  # the thing's own name says what is counted
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"  # the thing's own name says what is counted
 
 
 def _effect(effect: Effect) -> Line:
