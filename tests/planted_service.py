@@ -20,13 +20,13 @@ ROWS = [{"id": number, "name": "n" * 40, "price": number / 7} for number in rang
 
 async def sleeps() -> bytes:
     """Waits on the loop's own thread."""
-    time.sleep(0.03)  # noqa: ASYNC251 the fault that is planted
+    time.sleep(0.06)  # noqa: ASYNC251 the fault that is planted
     return b"ok"
 
 
 async def asks() -> bytes:
     """A synchronous driver in an asynchronous handler."""
-    CONNECTION.execute("SELECT pg_sleep(0.03)")
+    CONNECTION.execute("SELECT pg_sleep(0.06)")
     return b"ok"
 
 
@@ -37,7 +37,7 @@ async def writes_json() -> bytes:
 
 async def computes() -> bytes:
     """A hot loop."""
-    return str(spin(400_000)).encode()
+    return str(spin(300_000)).encode()
 
 
 def spin(times: int) -> int:
@@ -50,7 +50,7 @@ def spin(times: int) -> int:
 
 async def waits_well() -> bytes:
     """Waits as it should: nothing to find here."""
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(0.06)
     return b"ok"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import BundleDamaged, HeadwayError
-from headway.evidence import stacks
+from headway.evidence import perf, stacks
 from headway.evidence.stacks import CPU, WALL, Frame, Profile, RawFrame, RawSample, Samples
 
 
@@ -77,6 +77,8 @@ def test_torn_stacks_are_told_by_their_outermost_frame() -> None:
         ("/srv/shop/.venv/lib/python3.12/site-packages/fastapi/routing.py", "fastapi/routing.py", False),
         ("/usr/lib/python3.11/asyncio/base_events.py", "asyncio/base_events.py", False),
         ("/usr/lib/python3/dist-packages/yaml/__init__.py", "yaml/__init__.py", False),
+        ("/usr/lib/x86_64-linux-gnu/libc.so.6", "libc.so.6", False),
+        ("[kernel.kallsyms]", "[kernel.kallsyms]", False),
         ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap>", False),
         ("", "?", False),
     ],
@@ -129,3 +131,21 @@ def test_a_damaged_file_is_named(tmp_path: Path, harm: str) -> None:
     file.write_text(text[: len(text) // 2] if harm == "cut" else text)
     with pytest.raises(BundleDamaged, match=r"p\.json"):
         stacks.read(file)
+
+
+def test_what_perf_wrote_becomes_stacks_outermost_first() -> None:
+    """Names with spaces and brackets are borne, broken chains are cut at their outer end, and noise is passed over."""
+    text = (
+        "my app  12/13 \n\t   401136 std::vector<int>::push(int) (/srv/app/bin/app)\n"
+        "\t 400000 main (/srv/app/bin/app)\n"
+        "\t 3832 [unknown] ([unknown])\n\nnoise\nmy app  12/14 \n\t ffff8 [unknown] ([unknown])\n"
+    )
+    (found,) = perf.parsed(text.splitlines(), rate_per_s=50)
+    assert (found.thread, found.seconds) == ("my app 13", 0.02)
+    assert [each.name for each in found.stack] == ["main", "std::vector<int>::push(int)"]
+
+
+@given(st.lists(st.text(max_size=40), max_size=10))
+def test_any_text_is_read_as_perf_s_or_passed_over(lines: list[str]) -> None:
+    """Nothing that perf might print ends in an exception."""
+    assert isinstance(perf.parsed(lines, rate_per_s=50), list)

@@ -161,7 +161,8 @@ class Place:
     @property
     def code(self) -> str:
         """ "shop/routes/users.py:41 in list_users"."""
-        return f"{self.function[0]}:{self.line} in {self.function[1]}"
+        at = f":{self.line}" if self.line else ""  # compiled code says no line
+        return f"{self.function[0]}{at} in {self.function[1]}"
 
 
 def places(profile: Profile, threads: Iterable[Samples], *, loop_only: bool = False) -> list[Place]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from headway.conventions import PROFILE_FILE
 from headway.errors import HeadwayError, SourceRefused
-from headway.evidence import pyspy, redact, stacks
+from headway.evidence import perf, pyspy, redact, stacks
 from headway.evidence.collector import Collector, absent, present
 from headway.evidence.stacks import CPU, WALL, Profile, Samples
 from headway.thresholds import (
@@ -72,6 +72,7 @@ class Profiler(Collector):
         self._running: list[Sampler] = []
         self._done: list[Sampler] = []
         self._room: Path | None = None
+        self._perf: dict[str, str | None] = {}  # watched name -> why perf can't look into it
         self._phase: Phase | None = None
         self._began_s = self._slice_s = 0.0
         self._watched_s: dict[str, float] = {}
@@ -88,7 +89,9 @@ class Profiler(Collector):
             )
         found = [each for name, pid in self._watched for each in pyspy.family(name, pid)]
         others = sorted({each.name for each in found} - {each.name for each in found if each.python})
-        readable, refusals = [], []
+        self._perf = {each.name: perf.why_not(each) for each in perf.of(found)}
+        by_perf = [each for each in perf.of(found) if self._perf[each.name] is None]
+        readable, refusals = list(by_perf), []
         for each in _chosen(found):
             why = pyspy.why_not(each)
             if why is None:
@@ -101,17 +104,22 @@ class Profiler(Collector):
             )
         if not readable:
             raise SourceRefused(
-                f"--profile: none of the watched processes runs Python ({', '.join(others) or 'all have ended'})",
-                next_act="name the service's Python process with --watch NAME=PID; for other languages use perf",
+                f"--profile: none of the watched processes runs Python ({self._without(others) or 'all have ended'})",
+                next_act="name the service's Python process with --watch NAME=PID; for other languages install perf",
             )
-        names = Counter(each.name for each in readable)
+        names = Counter(each.name for each in readable if each.python)
         words = ", ".join(f"{count} of {name}" for name, count in names.items())
-        detail = f"Python processes: {words}; {RATES[CPU]} + {RATES[WALL]} stacks a second each"
-        if others:
-            detail += f"; not Python, not profiled: {', '.join(others)}"
+        detail = f"Python processes: {words or 'none'}; {RATES[CPU]} + {RATES[WALL]} stacks a second each"
+        if by_perf:
+            detail += f"; by perf, processor time alone: {', '.join(each.name for each in by_perf)}"
+        if left := self._without([each for each in others if self._perf.get(each, "") is not None]):
+            detail += f"; not Python, not profiled: {left}"
         if refusals:
             detail += f"; {'; '.join(refusals)}"
         return present(self.name, detail)
+
+    def _without(self, names: Sequence[str]) -> str:
+        return ", ".join(f"{name} ({why})" if (why := self._perf.get(name)) else name for name in names)
 
     def begin(self, phase: Phase, at_s: float) -> None:
         if self._wanted:
@@ -168,6 +176,9 @@ class Profiler(Collector):
         for each in chosen:
             for clock in (CPU, WALL):
                 self._running.append(_spawn(each, clock, self._phase.name, self._room, len(self._done)))
+        for each in perf.of(found):
+            if self._perf.get(each.name, "") is None:
+                self._running.append(_spawn(each, CPU, self._phase.name, self._room, len(self._done)))
 
     def _stop(self) -> None:
         for each in self._running:
@@ -197,7 +208,7 @@ def _spawn(seen: Seen, clock: str, phase: str, room: Path, number: int) -> Sampl
     file = room / f"{number}-{seen.pid}-{clock}.json"
     said = file.with_suffix(".txt")
     form, *more = _WRITERS[clock]
-    argv = [
+    argv = perf.command(seen.pid, file, rate_per_s=RATES[clock]) if not seen.python else [
         pyspy.program(), "record", "--pid", str(seen.pid), "--nonblocking", "--threads", "--full-filenames",
         "--rate", str(RATES[clock]), "--duration", str(PROFILE_SLICE_S + BEYOND_SLICE_S),
         "--format", form, *more, "--output", str(file),
@@ -246,6 +257,8 @@ def _read(sampler: Sampler) -> list[RawSample]:
     Raises:
         HeadwayError: it left no file, or not such a one; the message has what it said.
     """
+    if not sampler.seen.python:
+        return perf.samples(sampler.file, rate_per_s=RATES[CPU])
     try:
         content = json.loads(sampler.file.read_bytes())
     except (OSError, ValueError, RecursionError) as exc:

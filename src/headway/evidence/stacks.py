@@ -27,6 +27,7 @@ SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 MICRO = 1e-6
 _THREAD = re.compile(r"thread \((\w+)\)(?:: (.*))?", re.DOTALL)
 _LIBRARY = re.compile(r"^(?:.*/)?(?:site-packages|dist-packages)/|^(?:.*/)?lib(?:64)?/python\d(?:\.\d+)?t?/")
+_SHARED = re.compile(r"\.so(?:\.[\d.]+)?$")
 _ROOT_MIN_TIMES = 3
 
 
@@ -208,8 +209,10 @@ def framed(raw: RawFrame, folder: str) -> Frame:
         raw: as the interpreter has it.
         folder: the process's working folder; a file in it is named from there.
     """
-    if not raw.file or raw.file.startswith("<"):
+    if not raw.file or raw.file.startswith(("<", "[")):
         return Frame(name=raw.name, file=raw.file or "?", line=raw.line, own=False)
+    if _SHARED.search(raw.file):
+        return Frame(name=raw.name, file=raw.file.rpartition("/")[2], line=raw.line, own=False)
     library = _LIBRARY.match(raw.file)
     if library:
         # Nested: a virtual environment's site-packages is inside its lib/python3.x.
