@@ -7,7 +7,21 @@ import sys
 import typer
 
 from headway import __version__
-from headway.cli import breakpoint, calibrate, compare, demo, export, importing, init, lab, prove, run, validate
+from headway.cli import (
+    breakpoint,
+    calibrate,
+    compare,
+    demo,
+    diagnose,
+    export,
+    importing,
+    init,
+    lab,
+    prove,
+    run,
+    scale,
+    validate,
+)
 from headway.errors import HeadwayError
 from headway.model import ExitCode
 
@@ -25,10 +39,12 @@ app.add_typer(importing.app, name="import")
 app.command("calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command("diagnose", epilog=diagnose.EXAMPLES)(diagnose.diagnose)
 app.command("init", epilog=init.EXAMPLES)(init.init)
 app.command("breakpoint", epilog=breakpoint.EXAMPLES)(breakpoint.breakpoint)
 app.command("prove", epilog=prove.EXAMPLES)(prove.prove)
 app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("scale", epilog=scale.EXAMPLES)(scale.scale)
 app.command("validate", epilog=validate.EXAMPLES)(validate.validate)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from headway.diagnose.statement_shape import parsed
+from headway.diagnose.words import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Node = Any  # sqlglot's stubs name several bases for what is one tree
 
 _NUMBER = re.compile(r"\$(\d+)")
+_TYPED = re.compile(r"\b(date|time|timestamp|timestamptz|uuid|inet|jsonb?)\s+(\$\d+)", re.IGNORECASE)
+"""`date '2026-01-01'` is normalised to `date $1`, which is no SQL."""
 _SWAPPED = {exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE, exp.EQ: exp.EQ}
 _RANGES = (exp.GT, exp.GTE, exp.LT, exp.LTE)
 _SCOPES = (exp.Select, exp.Update, exp.Delete)
@@ -39,6 +42,7 @@ class How(StrEnum):
     INSIDE = "inside"  # LIKE '%x%', ILIKE
     CONTAINS = "@>"  # arrays, jsonb
     NULL = "is null"
+    NOT_NULL = "is not null"
     TRUE = "is true"
     FALSE = "is false"
     JOIN = "join"  # equal to another table's column
@@ -95,7 +99,7 @@ def accesses(text: str, columns: Mapping[str, frozenset[str]]) -> tuple[Access, 
         text: the normalised statement.
         columns: table, schema-qualified unless public -> its columns.
     """
-    tree = parsed(_NUMBER.sub(r"$\1 ", text))
+    tree = _tree(text)
     if tree is None or isinstance(tree, exp.Command):
         return None
     found: list[Access] = []
@@ -106,7 +110,7 @@ def accesses(text: str, columns: Mapping[str, frozenset[str]]) -> tuple[Access, 
 
 def written_tables(text: str) -> frozenset[str]:
     """The tables that a statement inserts into, updates or deletes from."""
-    tree = parsed(_NUMBER.sub(r"$\1 ", text))
+    tree = _tree(text)
     if tree is None:
         return frozenset()
     found = set()
@@ -115,6 +119,10 @@ def written_tables(text: str) -> frozenset[str]:
         if table is not None:
             found.add(_name(table))
     return frozenset(found)
+
+
+def _tree(text: str) -> Node | None:
+    return parsed(_NUMBER.sub(r"$\1 ", _TYPED.sub(r"CAST(\2 AS \1)", text)))
 
 
 def _of_scope(scope: Node, columns: Mapping[str, frozenset[str]]) -> Iterator[Access]:
@@ -178,11 +186,11 @@ def _conditions(scope: Node) -> Iterator[Node]:
         if join.args.get("on") is not None:
             yield from _parts(join.args["on"])
         for column in join.args.get("using") or ():
-            yield exp.EQ(this=exp.column(column.name, scope_first(scope)), expression=exp.column(
+            yield exp.EQ(this=exp.column(column.name, _first(scope)), expression=exp.column(
                 column.name, join.this.alias_or_name))  # fmt: skip
 
 
-def scope_first(scope: Node) -> str:
+def _first(scope: Node) -> str:
     """The alias of a SELECT's first table, which USING compares with."""
     found = scope.args.get("from_") or scope.args.get("from")
     return found.this.alias_or_name if found is not None else ""
@@ -223,9 +231,9 @@ def _sides(condition: Node) -> Iterator[tuple[Node, Node, type[Node]]]:
     kind = type(condition)
     if isinstance(condition, (exp.Column, exp.Not)):
         inner = condition.this if isinstance(condition, exp.Not) else condition
-        if isinstance(inner, exp.Is):
-            return  # IS NOT NULL narrows nothing by itself
-        if isinstance(inner, exp.Column):
+        if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
+            yield inner.this.unnest(), None, kind
+        elif isinstance(inner, exp.Column):
             yield inner, None, kind
         return
     if isinstance(condition, exp.Binary):
@@ -246,9 +254,10 @@ def _how(condition: Node, kind: type[Node], rest: Node) -> How | None:  # noqa: 
     if isinstance(condition, exp.Column):
         return How.TRUE
     if isinstance(condition, exp.Not):
-        return How.FALSE
+        return How.NOT_NULL if isinstance(condition.this, exp.Is) else How.FALSE
     if isinstance(condition, exp.Is):
-        return How.NULL if isinstance(rest, exp.Null) else None
+        found = How.NOT_NULL if condition.args.get("negate") else How.NULL
+        return found if isinstance(rest, exp.Null) else None
     if isinstance(condition, exp.In) or (kind is exp.EQ and isinstance(rest, exp.Any)):
         several = not isinstance(condition, exp.In) or len(condition.expressions) != 1
         return How.ANY if several else How.EQUAL
@@ -277,7 +286,8 @@ def _pattern(condition: Node, rest: Node) -> How | None:
 def _predicate(how: How, side: Node, column: exp.Column) -> Predicate | None:
     if isinstance(side, exp.Column):
         return _plain(how, side)
-    if how in {How.NULL, How.CONTAINS} or not _immutable(side):
+    # What constant stands in an expression is not known: pg_stat_statements leaves it out.
+    if how in {How.NULL, How.NOT_NULL, How.CONTAINS} or not _immutable(side) or side.find(exp.Parameter) is not None:
         return None
     bare = side.copy()
     for each in bare.find_all(exp.Column):
@@ -295,11 +305,6 @@ def _immutable(side: Node) -> bool:
 
 def _plain(how: How, column: exp.Column, *, other: str | None = None) -> Predicate:
     return Predicate(how=how, key=quoted(column.name), column=column.name, other=other)
-
-
-def quoted(name: str) -> str:
-    """A column as SQL names it."""
-    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'
 
 
 def _order(scope: Node, place: _Place) -> tuple[str | None, tuple[Ordered, ...]]:

@@ -70,6 +70,8 @@ class Catalog:
                 return min(1.0, one * (SEVERAL if predicate.how is How.ANY else 1))
             case How.NULL:
                 return nulls
+            case How.NOT_NULL:
+                return 1 - nulls
             case How.TRUE | How.FALSE:
                 return 0.5
             case How.RANGE:

@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headway.diagnose.accesses import How, quoted
+from headway.diagnose.accesses import How
+from headway.diagnose.words import quoted
 from headway.thresholds import INDEX_FEW_ROWS, INDEX_MOST_MATCHING_RATIO, INDEXED_MIN_TABLE_ROWS
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ MOST_KEYS = 5
 COVERED_BYTES = 64
 COVERED_COLUMNS = 2
 _FOLLOWED = frozenset({How.EQUAL, How.JOIN})
-_WHOLE = frozenset({How.NULL, How.TRUE, How.FALSE})
+_WHOLE = frozenset({How.NULL, How.NOT_NULL, How.TRUE, How.FALSE})
+_CONDITIONS = {How.NULL: "{} IS NULL", How.NOT_NULL: "{} IS NOT NULL", How.TRUE: "{}", How.FALSE: "NOT {}"}
+_NULLS = frozenset({How.NULL, How.NOT_NULL})
+_AROUND = {
+    How.NULL: ("", " IS NULL"), How.NOT_NULL: ("", " IS NOT NULL"), How.TRUE: ("", ""), How.FALSE: ("NOT ", ""),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,8 @@ def served(found: Wanted, catalog: Catalog) -> Index | None:
     for index in catalog.indexes(found.table):
         if index.method != found.method or (index.predicate is not None and not _same(index.predicate, found.where)):
             continue
+        if found.where is not None and index.predicate is None and not found.equal:
+            continue  # it would be read from end to end for the few rows of the condition
         if found.method != "btree":
             if _bare(index.columns[0]) in {_bare(each) for each in found.keys}:
                 return index
@@ -148,6 +156,8 @@ def _of(access: Access, catalog: Catalog, rows: float, driven_ratio: float | Non
     several = any(each.how is How.ANY for each in equal)
     then, sorts = _then(access, several=several)
     where, left = _where(access, catalog, keys=bool(equal or then))
+    if where is not None and equal and ratio * rows <= INDEX_FEW_ROWS:
+        where, left = None, 1.0  # the equalities alone leave few
     ranges = [each for each in access.predicates if each.how in {How.RANGE, How.PREFIX}]
     if ranges and not sorts:
         ratio *= min(catalog.ratio(access.table, each) for each in ranges)
@@ -202,11 +212,11 @@ def _where(access: Access, catalog: Catalog, *, keys: bool) -> tuple[str | None,
             continue
         ratio = catalog.ratio(access.table, each)
         known = catalog.column(access.table, each.column)
-        if each.how is How.NULL and (known is None or known.null_ratio is None or ratio > 0.5):
+        if each.how in _NULLS and (known is None or known.null_ratio is None or ratio > 0.5):
             continue
-        if each.how is not How.NULL and not keys:
+        if each.how not in _NULLS and not keys:
             continue  # a boolean alone: which of its values is rare is not known
-        conditions.append({How.NULL: f"{each.key} IS NULL", How.TRUE: each.key, How.FALSE: f"NOT {each.key}"}[each.how])
+        conditions.append(_CONDITIONS[each.how].format(each.key))
         left *= ratio
     return (" AND ".join(conditions) or None), left
 
@@ -247,7 +257,7 @@ def _unfit(access: Access, rows: float | None) -> str:
 
 def _nothing(access: Access) -> str:
     if access.functions:
-        return f"its condition {access.functions[0]} is on an expression that depends on a setting: rewrite it"
+        return f"its condition {access.functions[0]} is on an expression that no index can hold as it is written"
     if any(each.how is How.JOIN for each in access.predicates):
         return f"it joins most rows of {access.table}: reading it whole is as fast"
     return f"it has no condition on {access.table} that an index could serve"

@@ -7,26 +7,20 @@ Missing is None, never 0. Arrays are numpy, named in annotations only so that th
 
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
 from headway.model.budget import Budget, BudgetBand, BudgetPart, Spent
+from headway.model.database import Column, Database, Index, Plan, Statement, Table, TableScan
 from headway.model.evidence import (
     Answer,
     CacheUse,
-    Column,
-    Database,
     EdgeUse,
     Evidence,
     HostSecond,
     Imported,
-    Index,
     Machine,
     Monitoring,
-    Plan,
     Presence,
     ProcessSecond,
     Sources,
     SourceState,
-    Statement,
-    Table,
-    TableScan,
     Told,
     TraceIntake,
 )

@@ -24,7 +24,7 @@ from headway.diagnose.rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from headway.model import Evidence, Finding
 
@@ -46,3 +46,9 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     compression.find,
     n_plus_one.find,
 )
+
+WHY_NOT: Mapping[str, Callable[[Evidence, str], str | None]] = {
+    missing_index.RULE: missing_index.why_not,
+    n_plus_one.RULE: n_plus_one.why_not,
+}
+"""Rule -> why it says nothing of a statement, by its id; None: it does, or it does not know that statement."""

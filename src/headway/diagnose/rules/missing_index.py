@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headway.diagnose.accesses import How, accesses, quoted, written_tables
+from headway.diagnose.accesses import How, accesses, written_tables
 from headway.diagnose.catalog import Catalog
 from headway.diagnose.index_choice import Wanted, merged, wanted
 from headway.diagnose.windows import answered
-from headway.diagnose.words import fingerprint, one_line
+from headway.diagnose.words import fingerprint, one_line, quoted
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
 from headway.thresholds import (

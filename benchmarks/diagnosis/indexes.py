@@ -1,0 +1,203 @@
+"""
+Precision and recall of the missing-index rule on labelled statements, beside what planner cost alone would advise.
+
+Each case runs on one PostgreSQL with the tables of index_schema.py; evidence is collected as in any run. The peer
+builds, in a transaction that is rolled back, an index on every column that the statement's text names, singly and in
+pairs, and advises the one with the lowest estimated cost when that is at most half: what an advisor can do that looks
+at the planner's cost and nothing else.
+`PYTHONPATH=tests .venv/bin/python benchmarks/diagnosis/indexes.py`; `--quick` leaves out the peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+from index_cases import CASES, HELD_OUT, Case
+from index_schema import SCHEMA
+
+from headway.diagnose.rules import missing_index
+from headway.evidence.indexes import Indexes
+from headway.evidence.plans import Plans
+from headway.evidence.session import Session
+from headway.evidence.statements import Statements
+from headway.evidence.tables import Tables
+from headway.model import Evidence, Plan, TableScan
+from headway.servers import binaries, ports, postgres, process
+from made.judged import PHASE, made_evidence, made_hits
+
+HALF = 0.5
+CASE = replace(PHASE, name="case", duration_s=10, warmup_s=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Cases by what was advised: right, wrong (another index, or one where none should be), missed."""
+
+    right: int = 0
+    wrong: int = 0
+    missed: int = 0
+    quiet: int = 0  # rightly nothing
+
+    def text(self) -> str:
+        """Precision and recall, and what they are of."""
+        advised, wanted = self.right + self.wrong, self.right + self.missed
+        precision = self.right / advised if advised else 1.0
+        recall = self.right / wanted if wanted else 1.0
+        return (
+            f"precision {precision:.3f} ({self.right} of {advised}), recall {recall:.3f} ({self.right} of {wanted}),"
+            f" rightly silent {self.quiet}"
+        )
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A PostgreSQL of its own with the tables; its URL."""
+    with tempfile.TemporaryDirectory(prefix="headway-bench-") as name:
+        Path(name).chmod(0o711)
+        account = process.unprivileged()
+        binary = binaries.postgres(Path(name), account)
+        room = Path(name) / "room"
+        room.mkdir()
+        process.own(room, account)
+        log = Path(name) / "log"
+        postgres.initialise(binary.path, room / "data", password="bench", log=log, account=account)
+        found = postgres.start(
+            binary.path, room / "data", port=ports.choose(), password="bench", log=log, account=account
+        )
+        try:
+            with psycopg.connect(found.url, autocommit=True) as connection:
+                connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+                connection.execute(SCHEMA)
+                connection.execute("VACUUM ANALYZE")
+            yield found.url
+        finally:
+            postgres.stop(found.identity)
+
+
+def evidence(url: str, case: Case) -> Evidence:
+    """One phase in which the case's statement ran, as the collectors saw it."""
+    session = Session(url)
+    statements, tables, indexes = Statements(session), Tables(session), Indexes(session)
+    plans = Plans(session, statements)
+    for each in (statements, tables, indexes, plans):
+        each.check()
+    for counting in (statements, tables):
+        counting.begin(CASE, time.time())
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(case.calls):
+            connection.execute(case.sql.encode())
+    for counting in (statements, tables):
+        counting.end(CASE, time.time())
+    for asking in (statements, tables, indexes, plans):
+        asking.finish()
+    session.close()
+    seen = tuple(replace(each, plan=_plan(plans, each.id)) for each in statements.statements)
+    return replace(
+        made_evidence(made_hits([[1.0] * 10] * 10, phase=CASE)), statements=seen, tables=tuple(tables.tables),
+        indexes=tuple(indexes.indexes), columns=tuple(indexes.columns),
+    )  # fmt: skip
+
+
+def _plan(plans: Plans, statement_id: str) -> Plan | None:
+    found = plans.plans.get(statement_id)
+    scans = tuple(TableScan(**each) for each in found["scans"]) if found is not None else ()
+    return None if found is None else Plan(statement_id=statement_id, json=found["json"], scans=scans)
+
+
+def advised(found: Evidence) -> list[str]:
+    """What the rule advises, in the form of the labels."""
+    texts = []
+    for finding in missing_index.find(found):
+        parameters = finding.remedies[0].parameters
+        keys = ", ".join(str(each) for each in parameters["columns"])
+        where = f" where {parameters['where']}" if parameters["where"] else ""
+        texts.append(f"{parameters['table']}({keys}){where}")
+    return texts
+
+
+def plain(text: str) -> str:
+    """A label to compare by: without case, blanks, parentheses around expressions, operator classes."""
+    text = re.sub(r" (?:gin_trgm_ops|text_pattern_ops)", "", text)
+    return re.sub(r'[\s"()]', "", text).lower()
+
+
+def scored(score: Score, case: Case, found: list[str]) -> Score:
+    """The score with one more case: every index that is advised counts."""
+    labels = {plain(each) for each in case.expected}
+    right = [each for each in found if plain(each) in labels]
+    wrong = len(found) - len(right)
+    if not case.expected:
+        return replace(score, wrong=score.wrong + wrong, quiet=score.quiet + (not found))
+    return replace(score, right=score.right + bool(right), wrong=score.wrong + wrong, missed=score.missed + (not right))
+
+
+def by_cost(url: str, case: Case) -> list[str]:
+    """What planner cost alone advises, in the form of the labels."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT format('%I.%I', n.nspname, c.relname), n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname IN ('public', 'billing')"
+        ).fetchall()
+        base = cost(connection, case.sql)
+        best: tuple[float, str] | None = None
+        for quoted, schema, name in tables:
+            if not re.search(rf'\b"?{name}"?\b', case.sql):
+                continue
+            columns = [
+                row[0] for row in connection.execute(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", (quoted,)
+                ) if re.search(rf'\b"?{row[0]}"?\b', case.sql)
+            ]  # fmt: skip
+            for keys in itertools.chain(((each,) for each in columns), itertools.permutations(columns, 2)):
+                listed = ", ".join(f'"{each}"' for each in keys)
+                try:
+                    with connection.transaction(force_rollback=True):
+                        connection.execute(f"CREATE INDEX ON {quoted} ({listed})".encode())
+                        found = cost(connection, case.sql)
+                except psycopg.Error:
+                    continue
+                if best is None or found < best[0]:
+                    where = "" if schema == "public" else f"{schema}."
+                    best = found, f"{where}{name}({', '.join(keys)})"
+        connection.rollback()
+    return [best[1]] if best is not None and best[0] <= HALF * base else []
+
+
+def cost(connection: psycopg.Connection, sql: str) -> float:
+    """The planner's estimate for a statement."""
+    row = connection.execute(f"EXPLAIN (FORMAT JSON) {sql}".encode()).fetchone()
+    return float(row[0][0]["Plan"]["Total Cost"]) if row is not None else 0.0
+
+
+def main() -> None:
+    """Print each miss and each wrong advice, then the scores."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="without the peer, and no held-out cases")
+    asked = parser.parse_args()
+    scores: dict[str, Score] = {}
+    with server() as url:
+        for case in CASES if not asked.quick else CASES[: -len(HELD_OUT)]:
+            group = "held out" if case in HELD_OUT else "seen"
+            found = advised(evidence(url, case))
+            scores[group] = scored(scores.get(group, Score()), case, found)
+            labels = {plain(each) for each in case.expected}
+            if {plain(each) for each in found} - labels or (labels and not found):
+                print(f"{group}: {case.name}: advised {found}, expected one of {list(case.expected) or 'none'}")
+            if not asked.quick:
+                peers = by_cost(url, case)
+                scores["planner cost alone"] = scored(scores.get("planner cost alone", Score()), case, peers)
+    for group, score in scores.items():
+        print(f"{group}: {score.text()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Findings as text and JSON: what it costs, where it is, why, what would mend it, and the next command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from rich.text import Text
+
+from headway.evidence import runfile
+from headway.model import Presence
+from headway.promises.spoken import duration_text
+from headway.report.terminal import LEAST_WIDTH, PIPED_WIDTH, printed, wrapped
+from headway.report.visible import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from headway.diagnose.accepted import Accepted
+    from headway.model import Evidence, Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """
+    A finding in its place. `budget_ratio` is what it costs a request on average over what the promise allows one;
+    None: one of them is not known. `accepted`: why nobody wants to hear of it.
+    """
+
+    number: int
+    finding: Finding
+    budget_ratio: float | None = None
+    accepted: Accepted | None = None
+
+
+def as_text(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepted], stream: IO[str] | None) -> str:
+    """For a person: weightiest first, then what was accepted, what was not seen."""
+    on_terminal = stream is not None and stream.isatty()
+    color = on_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = max(LEAST_WIDTH, shutil.get_terminal_size((PIPED_WIDTH, 24)).columns)
+    return printed(_lines(ranked, evidence, stale, width), color=color)
+
+
+def as_json(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepted]) -> str:
+    """For a program."""
+    content = {
+        "run": evidence.id,
+        "findings": [
+            {
+                "number": each.number,
+                "budget_ratio": each.budget_ratio,
+                "accepted": None if each.accepted is None else runfile.plain(each.accepted),
+                **runfile.plain(each.finding),
+            }
+            for each in ranked
+        ],
+        "accepted_and_gone": [runfile.plain(each) for each in stale],
+        "not_seen": not_seen(evidence),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def not_seen(evidence: Evidence) -> dict[str, str]:
+    """Source -> why it was not seen; no finding from it is not no problem."""
+    return {
+        name: state.detail + (f"; {state.next_act}" if state.next_act else "")
+        for name, state in evidence.sources.items()
+        if state.presence is not Presence.PRESENT
+    }
+
+
+def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepted], width: int) -> Iterator[Text]:
+    yield Text(f"run {one_line(evidence.id)}", style="dim")
+    yield Text("")
+    loud = [each for each in ranked if each.accepted is None]
+    for each in loud:
+        yield from _finding(each, evidence, width)
+    if not loud:
+        yield Text("Nothing was found that was not accepted, in what could be seen.")
+        yield Text("")
+    quiet = [each for each in ranked if each.accepted is not None]
+    if quiet or stale:
+        yield Text("Accepted", style="bold")
+    for each in quiet:
+        yield from wrapped(one_line(f"- {each.finding.line}: {_reason(each)}"), width, indent=2, hang=2, style="dim")
+    for gone in stale:
+        text = f"- no longer there: {gone.line} ({gone.fingerprint}, accepted: {gone.reason})"
+        yield from wrapped(one_line(text), width, indent=2, hang=2, style="dim")
+    missing = not_seen(evidence)
+    if missing:
+        yield Text("Not seen, so nothing is said of it", style="bold")
+        for name, why in missing.items():
+            yield from wrapped(one_line(f"- {name}: {why}"), width, indent=2, hang=2, style="dim")
+
+
+def _reason(ranked: Ranked) -> str:
+    return "" if ranked.accepted is None else f"{ranked.accepted.reason} ({ranked.accepted.at[:10]})"
+
+
+def _finding(ranked: Ranked, evidence: Evidence, width: int) -> Iterator[Text]:
+    finding = ranked.finding
+    yield from wrapped(one_line(f"{ranked.number}. {finding.line}"), width, indent=0, hang=3, style="bold")
+    for label, text in _facts(ranked):
+        yield from wrapped(one_line(f"{label}: {text}"), width, indent=3, hang=2)
+    for sign, texts in (("+", finding.reasons_for), ("-", finding.reasons_against)):
+        for text in texts:
+            yield from wrapped(one_line(f"{sign} {text}"), width, indent=3, hang=2)
+    for remedy in finding.remedies:
+        yield from wrapped(one_line(f"→ {remedy.title}"), width, indent=3, hang=2, style="green")
+        yield from wrapped(one_line(remedy.act), width, indent=5, hang=2)
+    if finding.remedies:
+        yield Text(f"   headway prove {one_line(evidence.id)} {finding.fingerprint}", style="dim")
+    yield Text("")
+
+
+def _facts(ranked: Ranked) -> Iterator[tuple[str, str]]:
+    finding, place = ranked.finding, ranked.finding.location
+    cost = f"{finding.share_ratio:.0%} of {finding.share_of}"
+    if finding.cost_ns is not None:
+        cost += f"; {duration_text(finding.cost_ns)} a request on average"
+    if ranked.budget_ratio is not None:
+        cost += f", {ranked.budget_ratio:.0%} of what the promise allows one"
+    yield "costs", cost
+    where = [each for each in (place.route, place.code, place.key) if each]
+    if place.table:
+        where.append(f"table {place.table}")
+    if place.statement_id:
+        where.append(f"statement {place.statement_id}")
+    if where:
+        yield "where", "; ".join(where)
+    yield "sure", f"{finding.confidence.value}; rule {finding.rule}, {finding.fingerprint}, phase {finding.phase}"
+
+
+def reasons_text(reasons: Sequence[tuple[str, str]], statement: str) -> str:
+    """Why nothing is said of a statement, a line a rule."""
+    head = one_line(statement, PIPED_WIDTH)
+    return "\n".join([head, *(f"  {rule}: {one_line(why)}" for rule, why in reasons)])
