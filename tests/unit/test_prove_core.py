@@ -158,9 +158,11 @@ def test_a_ledger_line_that_a_kill_cut_short_is_passed_over_and_a_damaged_one_na
 def test_proofs_come_back_as_they_were_and_newer_ones_replace_older(tmp_path: Path) -> None:
     """A proof on disk is the proof; proving the same remedy again leaves one."""
     record.write(tmp_path, [proof()], [])
-    record.write(tmp_path, [proof(reason="again"), proof(fingerprint="other")], [])
+    record.write(tmp_path, record.merged(tmp_path, [proof(reason="again"), proof(fingerprint="other")]), [])
     assert [each.reason for each in record.read(tmp_path)] == ["again", "5 ms → 500 µs"]
     assert record.read(tmp_path)[1] == proof(fingerprint="other")
+    record.write(tmp_path, [proof(applied=True)], [])
+    assert record.merged(tmp_path, [proof(state=ProofState.NOT_WORTH_IT)]) == (proof(applied=True),)
     bundle.put_json(tmp_path / "proofs.json", {"format": 1, "proofs": [{"rule": 1}]})
     with pytest.raises(BundleDamaged):
         record.read(tmp_path)

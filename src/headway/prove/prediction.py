@@ -1,9 +1,10 @@
 """
 What a route's P95 should be once the remedies that proved worth it are in place, and what it then was.
 
-Where the endpoint itself was measured on the copy and both sides can be told apart, the run's P95 is scaled by the ratio
-seen there. Elsewhere it is scaled by the share of the mean request that the remedies save: the statement's time a request, times the share saved,
-over the mean service time. Waiting in the generator's queue is left out: it ends with what made it.
+Where the endpoint itself was measured on the copy and both sides can be told apart, the run's P95 is scaled by the
+ratio seen there. Elsewhere it is scaled by the share of the mean request that the remedies save: the statement's time a
+request, times the share saved, over the mean service time. Waiting in the generator's queue is left out: it ends with
+what made it.
 """
 
 from __future__ import annotations

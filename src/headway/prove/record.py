@@ -18,18 +18,31 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
+def merged(folder: Path, proofs: Sequence[Proof]) -> tuple[Proof, ...]:
+    """
+    The run's proofs with these added. One of the same remedy replaces the one made before, unless that was applied:
+    what is in place already saves nothing a second time.
+
+    Raises:
+        BundleDamaged: those made before cannot be read.
+    """
+    before = read(folder)
+    applied = {_key(each) for each in before if each.applied}
+    fresh = [each for each in proofs if each.applied or _key(each) not in applied]
+    replaced = {_key(each) for each in fresh}
+    return (*(each for each in before if _key(each) not in replaced), *fresh)
+
+
 def write(folder: Path, proofs: Sequence[Proof], predictions: Sequence[Prediction]) -> None:
     """
-    Write the proofs beside their evidence. A proof of the same remedy replaces the one made before.
+    Write all proofs of a run beside its evidence.
 
     Raises:
         HeadwayError: the folder cannot be written.
     """
-    fresh = {_key(each) for each in proofs}
-    kept = [each for each in read(folder) if _key(each) not in fresh]
     content = {
         "format": FORMAT,
-        "proofs": [runfile.plain(each) for each in (*kept, *proofs)],
+        "proofs": [runfile.plain(each) for each in proofs],
         "predictions": [runfile.plain(each) for each in predictions],
     }
     bundle.put_json(folder / PROOFS_FILE, content)

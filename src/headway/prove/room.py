@@ -121,7 +121,8 @@ def prove(
                     proofs[number] = applying.apply(each, grounds)
     finally:
         if proofs:
-            record.write(evidence.folder, proofs, predict(evidence, findings, proofs))
+            known = record.merged(evidence.folder, proofs)
+            record.write(evidence.folder, known, predict(evidence, findings, known))
             record.note(root, ledger.entries(evidence.id, proofs))
     return tuple(proofs)
 

@@ -61,7 +61,7 @@ class Replayed:
     What Valkey did with a stream.
 
     hits, reads: (BINS,) by the reads' place in the stream's time; `look_up_ns` (LOOK_UPS,) round trips of one GET.
-    `entries`: how many it held at the end.
+    `entries`: how many it held at the end. `late_s`: by so much the latest command came too late.
     """
 
     hits: np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -71,6 +71,7 @@ class Replayed:
     evicted: int
     look_up_ns: np.ndarray[tuple[int], np.dtype[np.float64]]
     entries: int
+    late_s: float
     speed: float
     version: str
     limited: bool
@@ -156,7 +157,7 @@ def replay(
     speed = _speed(stream, ttl_s, budget_s)
     evicted = int(client.info("stats")["evicted_keys"])
     lot = _Lot(client, ttl_ms=max(1, round(ttl_s * 1000 / speed)), value_bytes=value_bytes, forget=forget_on_write)
-    outcomes = _paced(stream, speed, lot)
+    outcomes, late_s = _paced(stream, speed, lot)
     info: dict[str, Any] = client.info()
     place = np.minimum((np.arange(len(outcomes)) * BINS) // max(1, len(outcomes)), BINS - 1)
     return Replayed(
@@ -166,6 +167,7 @@ def replay(
         memory_bytes=lot.entries_peak * _entry_bytes(client, value_bytes),
         evicted=int(info["evicted_keys"]) - evicted,
         entries=lot.entries,
+        late_s=late_s,
         look_up_ns=_look_ups(client),
         speed=speed,
         version=str(info.get("valkey_version", info["redis_version"])),
@@ -204,21 +206,22 @@ class _Lot:
         return [int(answers[place]) for place in reads]
 
 
-def _paced(stream: KeyStream, speed: float, lot: _Lot) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(reads,) what became of each: 0 a miss, 1 a hit, 2 a stale hit."""
+def _paced(stream: KeyStream, speed: float, lot: _Lot) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], float]:
+    """(reads,) what became of each: 0 a miss, 1 a hit, 2 a stale hit; and by how many seconds the latest was late."""
     due_s = (stream.at_ns - stream.at_ns[0]) / 1e9 / speed
     began = time.monotonic()
     found: list[int] = []
-    at, n = 0, len(stream.key)
+    at, n, late_s = 0, len(stream.key), 0.0
     while at < n:
         now = time.monotonic() - began
         until = min(int(np.searchsorted(due_s, now, side="right")), at + LOT)
         if until <= at:
             time.sleep(min(0.002, max(0.0, float(due_s[at]) - now)))
             continue
+        late_s = max(late_s, now - float(due_s[at]))
         found += lot.send(stream.key[at:until].tolist(), stream.write[at:until].tolist())
         at = until
-    return np.array(found, dtype=np.int64)
+    return np.array(found, dtype=np.int64), late_s
 
 
 def _speed(stream: KeyStream, ttl_s: float, budget_s: float) -> float:
@@ -331,6 +334,8 @@ def _notes(found: Replayed, share: intervals.Interval, mean_ns: float, look_up_n
     ]
     if found.speed > 1.001:
         notes.append(f"replayed {found.speed:.1f} times as fast, with a TTL as much shorter")
+    if found.late_s > 0.1:
+        notes.append(f"the machine was busy: commands came up to {found.late_s:.1f} s late, which a TTL counts as age")
     if found.limited:
         notes.append(
             f"maxmemory evicted {found.evicted:,} keys, and {found.entries:,} were held at the end;"
