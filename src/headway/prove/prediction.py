@@ -19,7 +19,7 @@ from headway.model import FailureKind, Proof, ProofState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from headway.model import Effect, Evidence, Finding, PhaseHits
+    from headway.model import Effect, Evidence, Finding, Phase, PhaseHits
 
 Q = 0.95
 QUEUED_RATIO = 1.5
@@ -37,6 +37,7 @@ class Prediction:
     """
 
     phase: str
+    load: str  # of that phase: another rate has another P95
     scenario: str
     route: str | None
     before_ns: float
@@ -81,7 +82,8 @@ def predict(evidence: Evidence, findings: Sequence[Finding], proofs: Sequence[Pr
 
 def measured_ns(evidence: Evidence, prediction: Prediction) -> float | None:
     """P95 of the predicted route and phase in a later run, from the intended send time; None when it has no samples."""
-    hits = next((each for each in evidence.phases if each.phase.name == prediction.phase), None)
+    same = (each for each in evidence.phases if each.phase.name == prediction.phase)
+    hits = next((each for each in same if _load(each.phase) == prediction.load), None)
     if hits is None or (prediction.route is not None and prediction.route not in evidence.routes):
         return None
     route = None if prediction.route is None else evidence.routes.index(prediction.route)
@@ -96,7 +98,7 @@ def _prediction(
     for each in shares:
         left, low, high = left * each.left, low * each.low, high * each.high
     return Prediction(
-        phase=hits.phase.name, scenario=evidence.scenario.name, route=route, before_ns=_p95(hits, evidence, route),
+        phase=hits.phase.name, load=_load(hits.phase), scenario=evidence.scenario.name, route=route, before_ns=_p95(hits, evidence, route),
         predicted_ns=base * left, low_ns=base * low, high_ns=base * high,
         by=ENDPOINT if all(each.by == ENDPOINT for each in shares) else STATEMENTS,
         remedies=tuple(each.proof.fingerprint for each in shares),
@@ -156,6 +158,11 @@ def _cost_ns(
         requests = int(histogram.fold(hits.service, evidence.routes.index(route)).sum())
         return total / requests if requests else None
     return None
+
+
+def _load(phase: Phase) -> str:
+    level = phase.users if phase.rate_per_s is None else phase.rate_per_s
+    return f"{phase.model.value}, {level:g}" if level is not None else phase.model.value
 
 
 def _p95(hits: PhaseHits, evidence: Evidence, route: str | None) -> float:
