@@ -208,3 +208,21 @@ def test_arguments_that_mean_nothing_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"\w"):
             wrong()
+
+
+@given(ACCESSES, st.integers(1, 14))
+def test_eviction_by_chance_holds_no_more_than_it_may(accesses: list[tuple[int, int, bool]], size: int) -> None:
+    """Valkey's eviction keeps within the size, and with room for all hits as LRU does."""
+    stream = stream_of(accesses)
+    found = simulate.run(stream, capacity=size, sampled_clock_s=1.0)
+    assert found.entries_peak <= size
+    if size >= stream.distinct:
+        assert found.hits == simulate.run(stream, capacity=size).hits
+
+
+def test_eviction_by_chance_is_near_lru_where_the_cache_turns_over_slowly() -> None:
+    """With keys that live for many of the clock's ticks five samples are nearly LRU; within one tick they are not."""
+    stream = zipf(40_000, 2_000, 0.9, per_s=100.0)
+    exact = simulate.run(stream, capacity=400).hit_ratio
+    assert simulate.run(stream, capacity=400, sampled_clock_s=0.1).hit_ratio == pytest.approx(exact, abs=0.02)
+    assert simulate.run(stream, capacity=400, sampled_clock_s=1000.0).hit_ratio < exact - 0.02
