@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headway.diagnose.accepted import Accepted
-    from headway.model import Evidence, Statement
+    from headway.model import Evidence, Finding, Statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +62,16 @@ def diagnosis(root: Path, run: str | None) -> Diagnosis:
     findings = diagnose.find(evidence)
     diagnose.write(folder, findings)
     known, limit_ns = accepted.read(root), _limit_ns(folder)
+    places: dict[str, list[Finding]] = {}
+    for each in findings:
+        places.setdefault(each.fingerprint, []).append(each)
     ranked = tuple(
         Ranked(
-            number=number, finding=each, accepted=known.get(each.fingerprint),
+            number=number, finding=each, accepted=known.get(each.fingerprint), also=tuple(dict.fromkeys(
+                other.phase for other in more if other.phase != each.phase)),
             budget_ratio=each.cost_ns / limit_ns if each.cost_ns is not None and limit_ns else None,
         )
-        for number, each in enumerate(findings, start=1)
+        for number, (each, *more) in enumerate(places.values(), start=1)
     )  # fmt: skip
     there = {each.fingerprint for each in findings}
     stale = tuple(each for fingerprint, each in known.items() if fingerprint not in there)

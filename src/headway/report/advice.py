@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 class Ranked:
     """
     A finding in its place. `budget_ratio` is what it costs a request on average over what the promise allows one;
-    None: one of them is not known. `accepted`: why nobody wants to hear of it.
+    None: one of them is not known. `accepted`: why nobody wants to hear of it. `also`: the other phases it is in, where
+    it weighs less.
     """
 
     number: int
     finding: Finding
     budget_ratio: float | None = None
     accepted: Accepted | None = None
+    also: tuple[str, ...] = ()
 
 
 def as_text(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepted], stream: IO[str] | None) -> str:
@@ -52,6 +54,7 @@ def as_json(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accept
             {
                 "number": each.number,
                 "budget_ratio": each.budget_ratio,
+                "also_in_phases": list(each.also),
                 "accepted": None if each.accepted is None else runfile.plain(each.accepted),
                 **runfile.plain(each.finding),
             }
@@ -131,7 +134,8 @@ def _facts(ranked: Ranked) -> Iterator[tuple[str, str]]:
         where.append(f"statement {place.statement_id}")
     if where:
         yield "where", "; ".join(where)
-    yield "sure", f"{finding.confidence.value}; rule {finding.rule}, {finding.fingerprint}, phase {finding.phase}"
+    phases = ", ".join((finding.phase, *ranked.also))
+    yield "sure", f"{finding.confidence.value}; rule {finding.rule}, {finding.fingerprint}, phase {phases}"
 
 
 def reasons_text(reasons: Sequence[tuple[str, str]], statement: str) -> str:
