@@ -141,8 +141,10 @@ def test_failures_that_come_at_once_are_told_from_those_that_always_come(
 
 def test_the_generator_s_own_failures_make_no_burst() -> None:
     """Running out of ports here, or being cut off by the end of the run, is not the service's doing."""
-    for kind in (FailureKind.EXHAUSTED, FailureKind.ABORTED):
+    for kind in (FailureKind.EXHAUSTED, FailureKind.ABORTED, FailureKind.UNSENT):
         assert not list(error_bursts.find(made_evidence(_failing([0] * 10 + [99] + [0] * 9, kind))))
+    overload = _failing([0] * 19 + [999], FailureKind.TIMEOUT)
+    assert not list(error_bursts.find(made_evidence(overload))), "what times out after the end is counted at the end"
 
 
 def _server(number: int, route: str, *, ms: float = 40.0, body: int | None = None) -> dict[str, Any]:

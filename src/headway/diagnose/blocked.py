@@ -44,6 +44,7 @@ class Held:
     routes: tuple[str, ...]
     a_request_ns: float | None
     hold_ns: float | None  # of one call, where it is long enough to be told
+    had_core_ratio: float  # of the time it was ready to run
     others_cores: float  # what other threads of the same processes used meanwhile: they may have held the GIL
 
     @property
@@ -73,7 +74,8 @@ def holds(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
         for each in _held(evidence, profile, hits)
         if each.waited_s < BLOCKING_WAIT_RATIO * each.wall_s
         and each.cpu_s / (each.watched_s * each.loops) >= BLOCKING_MIN_LOOP_RATIO
-        and max(each.a_request_ns or 0.0, each.hold_ns or 0.0) >= BLOCKING_HOLD_MIN_NS
+        # Waiting for a core is the machine's doing, not the code's.
+        and max(each.a_request_ns or 0.0, each.hold_ns or 0.0) * each.had_core_ratio >= BLOCKING_HOLD_MIN_NS
     ]
 
 
@@ -88,6 +90,7 @@ def _held(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
         on_loop = [each for each in running if (each.pid, each.thread) in names]
         pids = {each.pid for each in own}
         others_s = sum(each.whole_s for each in running if each.pid in pids and (each.pid, each.thread) not in names)
+        had = profiled.had_core_ratio(evidence, profile, hits, process)
         spent = {each.function: each.seconds for each in profiled.places(profile, on_loop, loop_only=True)}
         for place in profiled.places(profile, own, loop_only=True) if watched_s else ():
             if place.seconds * profile.rates_per_s[WALL] < BLOCKING_MIN_WALL_SAMPLES:
@@ -100,7 +103,8 @@ def _held(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
                     place=place, process=process, wall_s=place.seconds, cpu_s=spent.get(place.function, 0.0),
                     watched_s=watched_s, looks=round(place.seconds * profile.rates_per_s[WALL]), loops=len(names),
                     routes=routes, a_request_ns=place.seconds * 1e9 / requests if requests else None,
-                    hold_ns=None if hold_s is None else hold_s * 1e9, others_cores=others_s / watched_s,
+                    hold_ns=None if hold_s is None else hold_s * 1e9, had_core_ratio=had,
+                    others_cores=others_s / watched_s,
                 )
             )  # fmt: skip
     return found

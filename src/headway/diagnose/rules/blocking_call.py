@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RULE = "blocking-call"
 GIL_CORES = 0.2
+BUSY_MACHINE_RATIO = 0.8
 INSTEAD = (
     ("time.sleep", "await asyncio.sleep(...)"),
     ("psycopg/", "psycopg.AsyncConnection, or the pool psycopg_pool.AsyncConnectionPool"),
@@ -99,6 +100,10 @@ def _against(held: Held, *, waits: bool) -> tuple[str, ...]:
     found = []
     if waits and held.others_cores >= GIL_CORES:
         found.append(f"other threads used {held.others_cores:.2f} cores: some of the waiting may be for Python's lock")
+    if held.had_core_ratio < BUSY_MACHINE_RATIO:
+        found.append(
+            f"it had a core {held.had_core_ratio:.0%} of the time it was ready: on a machine less busy it is less"
+        )
     if held.loops > 1:
         found.append(f"{held.loops} loops serve: the others go on while one waits")
     if not waits:

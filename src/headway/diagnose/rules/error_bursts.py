@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 RULE = "error-bursts"
-NOT_THEIRS = frozenset({FailureKind.EXHAUSTED, FailureKind.ABORTED})
-"""Failures of the generator's own, and those the end of the run makes."""
+NOT_THEIRS = frozenset({FailureKind.EXHAUSTED, FailureKind.ABORTED, FailureKind.UNSENT})
+"""Failures of the generator's own, those the end of the run makes, and those of a queue, which give up all at once."""
+WEIGHT = 0.9
+"""Below the finding of all failures together, of which this says when."""
 FEW_SECONDS = 0.25
 """Of the phase: failures that fill more of it are no burst but how it is."""
 TOLD = 3
@@ -57,8 +59,10 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 def per_second(hits: PhaseHits) -> IntArray:
     """(s,) failures of the service's by the second they ended in; those of answers after the last are in the last."""
     kinds = list(FailureKind)
-    theirs = np.array([kind not in NOT_THEIRS for kind in kinds])[hits.failures.kind]
     length = max(1, hits.seconds)
+    theirs = np.array([kind not in NOT_THEIRS for kind in kinds])[hits.failures.kind]
+    # What waits for its timeout when the load ends is counted then: an end, and no burst.
+    theirs &= (hits.failures.kind != kinds.index(FailureKind.TIMEOUT)) | (hits.failures.second < length - 1)
     seconds = np.clip(hits.failures.second[theirs], 0, length - 1)
     return np.bincount(seconds, weights=hits.failures.count[theirs], minlength=length).astype(np.int64)
 
@@ -104,6 +108,7 @@ def _finding(evidence: Evidence, hits: PhaseHits, found: list[Burst], held: int,
         line=f"{held:,} of {total:,} failures came in {len(found)} burst{'s' * (len(found) > 1)}: {when}; {kinds}",
         explains=(Subject.ERROR_RATE, Subject.AVAILABILITY),
         share_ratio=min(1.0, share),
+        weight_ratio=min(1.0, share) * WEIGHT,
         share_of="planned requests",
         fingerprint=fingerprint(RULE),
         details=(*_meanwhile(evidence, hits, found), *(one_line(each) for each in hits.error_samples)),

@@ -86,7 +86,7 @@ def _finding(
         explains=(Subject.LATENCY, Subject.THROUGHPUT),
         share_ratio=share,
         share_of=f"{one_line(process, 30)}'s processor time",
-        weight_ratio=min(1.0, share * min(1.0, whole_s / watched_s)),
+        weight_ratio=min(1.0, share * min(1.0, whole_s * had / watched_s)),
         fingerprint=fingerprint(RULE, place.function[0], place.function[1]),
         details=details(profile, place),
         location=Location(code=place.code, route=routes[0] if len(routes) == 1 else None),
