@@ -24,6 +24,7 @@ from headway.thresholds import (
     CACHE_MIN_SERVICE_NS,
     CACHE_MIN_SHARE_RATIO,
     CACHE_STALE_MAX_RATIO,
+    SYMPTOM_WEIGHT_RATIO,
 )
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def _finding(case: _Case, keys: RouteKeys, choice: Choice) -> Finding:
         explains=(Subject.LATENCY, Subject.THROUGHPUT, Subject.HIT_RATE),
         share_ratio=share,
         share_of="all requests' time",
+        weight_ratio=share * (SYMPTOM_WEIGHT_RATIO if _all_alike(case) else 1.0),
         fingerprint=fingerprint(RULE, case.route),
         details=(*cache_choice.told(choice), f"keys: {keys.known_by}"),
         location=Location(route=case.route, key=_template(case)),
