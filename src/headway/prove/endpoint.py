@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from headway.diagnose.words import one_line
 from headway.errors import HeadwayError
-from headway.load import histogram, intervals
 from headway.load.drive import Stop, drive
 from headway.load.hits import read
 from headway.model import Arrivals, Effect, LoadModel, Phase
 from headway.prove import service
+from headway.prove.quantile import p95
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from headway.prove.grounds import Grounds
     from headway.prove.session import TrialSession
 
-Q = 0.95
 TURNS = 2
 SECONDS = 5.0
 WARMUP_S = 1.0
@@ -125,7 +122,7 @@ def _folded(
     notes: list[str] = []
     for route, name in wanted:
         pair = [
-            _interval([hits for hits, there in zip(found, sides, strict=False) if there is side], route)
+            p95([hits for hits, there in zip(found, sides, strict=False) if there is side], route)
             for side in (False, True)
         ]
         if pair[0] is None or pair[1] is None:
@@ -142,21 +139,3 @@ def _folded(
     failed = sum(int(hits.failures.count.sum()) for hits in found)
     notes += [f"{failed} requests failed while the endpoint was measured"] if failed else []
     return Measured(effects=tuple(made), notes=tuple(notes))
-
-
-def _interval(phases: list[PhaseHits], route: int | None) -> intervals.Interval | None:
-    """P95 over several phases, their seconds one after another."""
-    if not phases:
-        return None
-    counts = sum((histogram.fold(hits.response, route) for hits in phases), start=np.zeros(1, dtype=np.int64))
-    if not counts.sum():
-        return None
-    limit = histogram.quantile_ns(counts, Q)
-    above, totals = [], []
-    for hits in phases:
-        for second in range(hits.seconds):
-            one = histogram.fold(hits.response, route, slice(second, second + 1))
-            totals.append(float(one.sum()))
-            slow = histogram.highest_ns(np.arange(len(one))) > limit
-            above.append(float(one[slow].sum()))
-    return intervals.quantile(counts, Q, 0, np.array(above), np.array(totals))

@@ -9,19 +9,20 @@ what made it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.diagnose.windows import answered
 from headway.load import histogram
 from headway.model import FailureKind, Proof, ProofState
+from headway.prove.quantile import Q, p95
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from headway.model import Effect, Evidence, Finding, Phase, PhaseHits
 
-Q = 0.95
 QUEUED_RATIO = 1.5
 """Response P95 this many times the service's: most of it was waiting for a connection."""
 ENDPOINT = "the endpoint, measured on a copy"
@@ -75,8 +76,9 @@ def predict(evidence: Evidence, findings: Sequence[Finding], proofs: Sequence[Pr
                 if (share := _share(evidence, hits, route, by_print.get(proof.fingerprint), proof)) is not None
             ]
             base = _base(hits, index)
-            if shares and base is not None:
-                found.append(_prediction(evidence, hits, route, base, shares))
+            made = _prediction(evidence, hits, route, base, shares) if shares and base is not None else None
+            if made is not None:
+                found.append(made)
     return tuple(found)
 
 
@@ -93,12 +95,17 @@ def measured_ns(evidence: Evidence, prediction: Prediction) -> float | None:
 
 def _prediction(
     evidence: Evidence, hits: PhaseHits, route: str | None, base: float, shares: Sequence[_Share]
-) -> Prediction:
-    left = low = high = 1.0
+) -> Prediction | None:
+    left = 1.0
+    seen = p95([hits], None if route is None else evidence.routes.index(route))
+    if seen is None or not seen.measured or not math.isfinite(seen.high):
+        return None  # too few requests for the run's own P95, which is known only so well as its interval says
+    low, high = seen.low / seen.measured, seen.high / seen.measured
     for each in shares:
         left, low, high = left * each.left, low * each.low, high * each.high
     return Prediction(
-        phase=hits.phase.name, load=_load(hits.phase), scenario=evidence.scenario.name, route=route, before_ns=_p95(hits, evidence, route),
+        phase=hits.phase.name, load=_load(hits.phase), scenario=evidence.scenario.name, route=route,
+        before_ns=_p95(hits, evidence, route),
         predicted_ns=base * left, low_ns=base * low, high_ns=base * high,
         by=ENDPOINT if all(each.by == ENDPOINT for each in shares) else STATEMENTS,
         remedies=tuple(each.proof.fingerprint for each in shares),
