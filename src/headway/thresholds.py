@@ -290,3 +290,19 @@ UNUSED_INDEX_MIN_DAYS = 7
 PROVE_MATTERS_NS = 20_000
 """Where a saving's interval is too wide to tell, a statement that saves less than 20 µs at its far end is called not
 worth it: that is below what sending a statement over the loopback costs."""
+
+OFFSET_MIN_BLOCKS_A_ROW = 20
+"""Pages looked at for each row given from which an OFFSET is said to throw rows away. A row through an index and its
+table takes some five."""
+
+SPILL_MIN_BYTES = 1 << 20
+"""Written to temporary files by one call, on average, from which a statement is said to spill."""
+
+MISESTIMATE_MIN_RATIO = 100.0
+MISESTIMATE_MIN_ROWS = 1_000
+"""How far apart rows planned and rows given must be, and by how many. Below a factor of some ten to a hundred plans
+seldom change. Source: Leis et al., "How Good Are Query Optimizers, Really?", VLDB 2015."""
+
+WIDE_COLUMN_MIN_BYTES = 256
+WIDE_MIN_BYTES_A_CALL = 32_768
+"""A column of this average width is wide; columns like it are worth a line where a call gives so much of them."""

@@ -99,7 +99,7 @@ def accesses(text: str, columns: Mapping[str, frozenset[str]]) -> tuple[Access, 
         text: the normalised statement.
         columns: table, schema-qualified unless public -> its columns.
     """
-    tree = _tree(text)
+    tree = read_sql(text)
     if tree is None or isinstance(tree, exp.Command):
         return None
     found: list[Access] = []
@@ -110,7 +110,7 @@ def accesses(text: str, columns: Mapping[str, frozenset[str]]) -> tuple[Access, 
 
 def written_tables(text: str) -> frozenset[str]:
     """The tables that a statement inserts into, updates or deletes from."""
-    tree = _tree(text)
+    tree = read_sql(text)
     if tree is None:
         return frozenset()
     found = set()
@@ -121,7 +121,8 @@ def written_tables(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _tree(text: str) -> Node | None:
+def read_sql(text: str) -> Node | None:
+    """A normalised statement's syntax tree; None: it can't be parsed."""
     return parsed(_NUMBER.sub(r"$\1 ", _TYPED.sub(r"CAST(\2 AS \1)", text)))
 
 

@@ -12,6 +12,7 @@ from headway.diagnose.rules import (
     compression,
     connection_per_request,
     dominant_statement,
+    duplicate_index,
     error_bursts,
     failures,
     hot_code,
@@ -21,6 +22,8 @@ from headway.diagnose.rules import (
     one_process,
     payload,
     saturated_host,
+    slow_statement,
+    unused_index,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     missing_index.find,
+    slow_statement.find,
     dominant_statement.find,
     failures.find,
     error_bursts.find,
@@ -45,10 +49,13 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     http_cache_headers.find,
     compression.find,
     n_plus_one.find,
+    unused_index.find,
+    duplicate_index.find,
 )
 
 WHY_NOT: Mapping[str, Callable[[Evidence, str], str | None]] = {
     missing_index.RULE: missing_index.why_not,
+    slow_statement.RULE: slow_statement.why_not,
     n_plus_one.RULE: n_plus_one.why_not,
 }
 """Rule -> why it says nothing of a statement, by its id; None: it does, or it does not know that statement."""

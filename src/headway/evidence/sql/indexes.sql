@@ -1,5 +1,6 @@
 -- name: indexes
 -- Which indexes have the user tables, of what, how large, and how often were they used since the statistics began?
+-- Never reset: since the server started at least.
 SELECT /* headway */ n.nspname AS schema, t.relname AS table_name, i.relname AS name, m.amname AS method,
        x.indisunique AS is_unique, x.indisprimary AS is_primary, x.indisvalid AS is_valid,
        x.indisexclusion OR EXISTS (SELECT FROM pg_catalog.pg_constraint c WHERE c.conindid = i.oid) AS is_constraint,
@@ -12,8 +13,9 @@ SELECT /* headway */ n.nspname AS schema, t.relname AS table_name, i.relname AS 
                FROM pg_catalog.generate_series(1, x.indnkeyatts::int) k) AS descending,
        pg_catalog.pg_get_expr(x.indpred, x.indrelid, true) AS predicate,
        pg_catalog.pg_relation_size(i.oid) AS size_bytes, COALESCE(s.idx_scan, 0) AS scans,
-       (SELECT d.stats_reset FROM pg_catalog.pg_stat_database d
-         WHERE d.datname = pg_catalog.current_database()) AS counted_since
+       COALESCE((SELECT d.stats_reset FROM pg_catalog.pg_stat_database d
+                  WHERE d.datname = pg_catalog.current_database()),
+                pg_catalog.pg_postmaster_start_time()) AS counted_since
   FROM pg_catalog.pg_index x
   JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
   JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
