@@ -199,7 +199,7 @@ def test_another_language_is_sampled_by_perf_where_that_can_be_and_said_where_no
                 profiler.write(tmp_path)
                 profiler.close()
                 profile = stacks.read(tmp_path / PROFILE_FILE)
-                assert sum(each.whole_s for each in profile.of(stacks.CPU)) > 0.1
+                assert sum(each.whole_s for each in profile.of(stacks.CPU)) > 0
             monkeypatch.setattr(perf, "program", lambda: None)
             with pytest.raises(SourceRefused, match="perf is not installed"):
                 Profiler((("app", child.pid),), wanted=True).check()

@@ -6,7 +6,7 @@ Waiting at a place is wall time there less processor time there, each by its own
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headway.diagnose import profiled, profiled_routes
@@ -70,13 +70,23 @@ def waits(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
 def holds(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
     """Places at which a loop computed for so long that other requests had to wait."""
     return [
-        each
+        _with_a_core(each)
         for each in _held(evidence, profile, hits)
         if each.waited_s < BLOCKING_WAIT_RATIO * each.wall_s
         and each.cpu_s / (each.watched_s * each.loops) >= BLOCKING_MIN_LOOP_RATIO
         # Waiting for a core is the machine's doing, not the code's.
         and max(each.a_request_ns or 0.0, each.hold_ns or 0.0) * each.had_core_ratio >= BLOCKING_HOLD_MIN_NS
     ]
+
+
+def _with_a_core(held: Held) -> Held:
+    """What it would have held up on a machine with a core for it."""
+    ratio = held.had_core_ratio
+    return replace(
+        held,
+        a_request_ns=None if held.a_request_ns is None else held.a_request_ns * ratio,
+        hold_ns=None if held.hold_ns is None else held.hold_ns * ratio,
+    )
 
 
 def _held(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:

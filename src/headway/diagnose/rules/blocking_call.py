@@ -101,9 +101,7 @@ def _against(held: Held, *, waits: bool) -> tuple[str, ...]:
     if waits and held.others_cores >= GIL_CORES:
         found.append(f"other threads used {held.others_cores:.2f} cores: some of the waiting may be for Python's lock")
     if held.had_core_ratio < BUSY_MACHINE_RATIO:
-        found.append(
-            f"it had a core {held.had_core_ratio:.0%} of the time it was ready: on a machine less busy it is less"
-        )
+        found.append(f"it had a core {held.had_core_ratio:.0%} of the time it was ready; its times are scaled by that")
     if held.loops > 1:
         found.append(f"{held.loops} loops serve: the others go on while one waits")
     if not waits:
