@@ -137,8 +137,12 @@ def _judged(finding: Finding, remedy: Remedy, grounds: Grounds, found: _Measured
     link, cpu = link_ns(saved), max(0.0, found.cpu_ns[1] - found.cpu_ns[0])
     mbit = f"{COMPRESSION_LINK_BITS_PER_S / 1e6:.0f} Mbit/s"
     said = f"{saved:,.0f} bytes fewer an answer: {duration_text(link)} on {mbit}, for {duration_text(cpu)} of a core"
+    _, quicker, at_best = found.ns.saved(grounds.seed)
     if low <= 0 or link_ns(low) <= cpu:
         state, said = ProofState.NOT_WORTH_IT, f"{said}: it costs more than it saves there"
+    elif at_best < 0 and -quicker > link:
+        state = ProofState.UNPROVEN
+        said = f"{said}; but an answer took {duration_text(-quicker)} longer here, more than the bytes are worth there"
     else:
         state = ProofState.WORTH_IT
     effects = (
