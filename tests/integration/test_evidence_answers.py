@@ -51,8 +51,8 @@ def test_headers_sizes_and_validation_are_seen(nginx: StartNginx, tmp_path: Path
         Route(name="POST /bare", method="POST", path="/bare"),
     )
     folder = collect(
-        tmp_path, scenario=scenario(*routes), phases=(PHASE,), sources=Sources(target_url=url, answers=True), slug="x", workers=1,
-        on_second=lambda _progress: None, stop=Stop(),
+        tmp_path, scenario=scenario(*routes), phases=(PHASE,), sources=Sources(target_url=url, answers=True), slug="x",
+        workers=1, on_second=lambda _progress: None, stop=Stop(),
     )  # fmt: skip
     evidence = reading.read(folder)
     kept, bare = evidence.answers
