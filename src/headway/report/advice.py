@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from headway.diagnose.accepted import Accepted
     from headway.model import Evidence, Finding
 
+LONGEST = 1000
+"""Characters of what is said about a finding; what a remedy would run is shown whole."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
@@ -63,7 +66,8 @@ def as_json(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accept
         "accepted_and_gone": [runfile.plain(each) for each in stale],
         "not_seen": not_seen(evidence),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    # ASCII only: it may go to a terminal, which obeys U+009B and turns text around at U+202E.
+    return json.dumps(content, indent=2)
 
 
 def not_seen(evidence: Evidence) -> dict[str, str]:
@@ -88,15 +92,17 @@ def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepte
     if quiet or stale:
         yield Text("Accepted", style="bold")
     for each in quiet:
-        yield from wrapped(one_line(f"- {each.finding.line}: {_reason(each)}"), width, indent=2, hang=2, style="dim")
+        yield from wrapped(
+            one_line(f"- {each.finding.line}: {_reason(each)}", LONGEST), width, indent=2, hang=2, style="dim"
+        )
     for gone in stale:
         text = f"- no longer there: {gone.line} ({gone.fingerprint}, accepted: {gone.reason})"
-        yield from wrapped(one_line(text), width, indent=2, hang=2, style="dim")
+        yield from wrapped(one_line(text, LONGEST), width, indent=2, hang=2, style="dim")
     missing = not_seen(evidence)
     if missing:
         yield Text("Not seen, so nothing is said of it", style="bold")
         for name, why in missing.items():
-            yield from wrapped(one_line(f"- {name}: {why}"), width, indent=2, hang=2, style="dim")
+            yield from wrapped(one_line(f"- {name}: {why}", LONGEST), width, indent=2, hang=2, style="dim")
 
 
 def _reason(ranked: Ranked) -> str:
@@ -105,14 +111,14 @@ def _reason(ranked: Ranked) -> str:
 
 def _finding(ranked: Ranked, evidence: Evidence, width: int) -> Iterator[Text]:
     finding = ranked.finding
-    yield from wrapped(one_line(f"{ranked.number}. {finding.line}"), width, indent=0, hang=3, style="bold")
+    yield from wrapped(one_line(f"{ranked.number}. {finding.line}", LONGEST), width, indent=0, hang=3, style="bold")
     for label, text in _facts(ranked):
-        yield from wrapped(one_line(f"{label}: {text}"), width, indent=3, hang=2)
+        yield from wrapped(one_line(f"{label}: {text}", LONGEST), width, indent=3, hang=2)
     for sign, texts in (("+", finding.reasons_for), ("-", finding.reasons_against)):
         for text in texts:
-            yield from wrapped(one_line(f"{sign} {text}"), width, indent=3, hang=2)
+            yield from wrapped(one_line(f"{sign} {text}", LONGEST), width, indent=3, hang=2)
     for remedy in finding.remedies:
-        yield from wrapped(one_line(f"→ {remedy.title}"), width, indent=3, hang=2, style="green")
+        yield from wrapped(one_line(f"→ {remedy.title}", LONGEST), width, indent=3, hang=2, style="green")
         yield from wrapped(one_line(remedy.act), width, indent=5, hang=2)
     if finding.remedies:
         yield Text(f"   headway prove {one_line(evidence.id)} {finding.fingerprint}", style="dim")
@@ -141,4 +147,4 @@ def _facts(ranked: Ranked) -> Iterator[tuple[str, str]]:
 def reasons_text(reasons: Sequence[tuple[str, str]], statement: str) -> str:
     """Why nothing is said of a statement, a line a rule."""
     head = one_line(statement, PIPED_WIDTH)
-    return "\n".join([head, *(f"  {rule}: {one_line(why)}" for rule, why in reasons)])
+    return "\n".join([head, *(f"  {rule}: {one_line(why, LONGEST)}" for rule, why in reasons)])

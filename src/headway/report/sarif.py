@@ -10,8 +10,10 @@ import json
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from headway import __version__
+from headway.diagnose import catalogue
 from headway.model import Confidence
 from headway.report.visible import one_line
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 ERROR_RATIO = 0.25
 """Share of what it is of from which a finding is an error and not a warning."""
+LONGEST = 1000
+"""Characters of one line in a message, and of a name: statements may be of any length, files read by others not."""
 _CODE = re.compile(r"(?P<file>[^:\s][^:]*):(?P<line>\d+)(?: in .*)?$")
 
 
@@ -32,13 +36,22 @@ def render(ranked: Sequence[Ranked], evidence: Evidence) -> str:
     rules = sorted({each.finding.rule for each in ranked})
     run = {
         "tool": {"driver": {
-            "name": "Headway", "version": __version__, "rules": [{"id": rule, "name": _name(rule)} for rule in rules],
+            "name": "Headway", "version": __version__, "rules": [_rule(rule) for rule in rules],
         }},
         "automationDetails": {"id": f"headway/{evidence.id}"},
         "results": [_result(each, rules.index(each.finding.rule)) for each in ranked],
         "columnKind": "unicodeCodePoints",
     }  # fmt: skip
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _rule(rule: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": rule, "name": _name(rule)}
+    entry = next((each for each in catalogue.entries() if each.rule == rule), None)
+    if entry is not None:
+        found["shortDescription"] = {"text": _plain(entry.title)}
+        found["help"] = {"text": _plain(f"{entry.title} {entry.advice}")}
+    return found
 
 
 def _result(ranked: Ranked, rule: int) -> dict[str, Any]:
@@ -51,14 +64,20 @@ def _result(ranked: Ranked, rule: int) -> dict[str, Any]:
         "ruleIndex": rule,
         "level": _level(finding),
         # Plain text: what comes from outside must not become a link or a heading.
-        "message": {"text": "\n".join(one_line(each) for each in text)},
+        "message": {"text": "\n".join(_plain(each) for each in text)},
         "locations": [_location(finding)],
         "partialFingerprints": {"headway/v1": finding.fingerprint},
         "rank": round(100 * min(1.0, max(0.0, finding.share_ratio)), 1),
     }
     if ranked.accepted is not None:
-        found["suppressions"] = [{"kind": "external", "justification": one_line(ranked.accepted.reason)}]
+        found["suppressions"] = [{"kind": "external", "justification": one_line(ranked.accepted.reason, LONGEST)}]
     return found
+
+
+def _plain(text: str) -> str:
+    """One line of a plain-text message: nothing in it is a placeholder (3.11.5) or a link (3.11.6)."""
+    line = one_line(text, LONGEST).replace("\\", "\\\\")
+    return re.sub(r"[\[\]]", r"\\\g<0>", line).replace("{", "{{").replace("}", "}}")
 
 
 def _level(finding: Finding) -> str:
@@ -70,7 +89,7 @@ def _level(finding: Finding) -> str:
 def _location(finding: Finding) -> dict[str, Any]:
     place = finding.location
     logical = [
-        {"fullyQualifiedName": one_line(text), "kind": kind}
+        {"fullyQualifiedName": one_line(text, LONGEST), "kind": kind}
         for text, kind in ((place.route, "resource"), (place.table, "type"), (place.statement, "declaration"))
         if text
     ]
@@ -78,7 +97,7 @@ def _location(finding: Finding) -> dict[str, Any]:
     code = _CODE.match(place.code or "")
     if code is not None and _inside(code["file"]):
         found["physicalLocation"] = {
-            "artifactLocation": {"uri": code["file"], "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": {"uri": quote(code["file"]), "uriBaseId": "%SRCROOT%"},
             "region": {"startLine": max(1, int(code["line"]))},
         }
     return found

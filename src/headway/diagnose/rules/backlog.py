@@ -1,4 +1,10 @@
-"""Requests waited for a free connection: they arrived faster than they were answered. Saturation, in USE's terms."""
+"""
+Requests waited for a free connection: they arrived faster than they were answered. Saturation, in USE's terms.
+
+For: the service is past its knee, and more of anything that is not the bottleneck changes nothing. Against: it is a
+symptom, so a finding that says what makes each answer slow comes before it; a generator with too few connections makes
+a queue of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.words import fingerprint
 from headway.errors import EmptyPhase
 from headway.load import histogram
-from headway.model import Finding, LoadModel, Subject
+from headway.model import Confidence, Finding, LoadModel, Subject
 from headway.thresholds import SYMPTOM_WEIGHT_RATIO
 
 if TYPE_CHECKING:
@@ -48,4 +54,10 @@ def _finding(hits: PhaseHits) -> Iterator[Finding]:
         weight_ratio=waited * SYMPTOM_WEIGHT_RATIO,
         share_of="response time at P95",
         fingerprint=fingerprint(RULE),
+        confidence=Confidence.CERTAIN,
+        reasons_for=(f"{waited:.0%} of the response time at P95 was spent before the request could be sent",),
+        reasons_against=(
+            "waiting is a symptom: look first at what makes each answer slow",
+            f"the load had {hits.health.connections_peak:,} connections at most; users who share fewer would wait too",
+        ),
     )

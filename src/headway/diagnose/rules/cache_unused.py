@@ -1,11 +1,16 @@
-"""A cache that is there and is not asked, or that is asked and throws away what it will be asked for again."""
+"""
+A cache that is there and is not asked, or that is asked and throws away what it will be asked for again.
+
+For: it is paid for and answers nothing. Against: a cold cache misses at first, and what is asked for once is never hit,
+whatever the cache.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from headway.diagnose.words import fingerprint
-from headway.model import Finding, Subject
+from headway.model import Confidence, Finding, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +33,9 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 share_ratio=1.0 if lookups == 0 else use.misses / lookups,
                 share_of="cache lookups",
                 fingerprint=fingerprint(RULE, "unused" if lookups == 0 else "misses"),
+                confidence=Confidence.CERTAIN,
+                reasons_for=_for(use, lookups),
+                reasons_against=_against(use, lookups),
             )
 
 
@@ -35,3 +43,21 @@ def _line(use: CacheUse, lookups: int) -> str:
     if lookups == 0:
         return "the cache was never asked: the service does not use it"
     return f"{use.misses:,} of {lookups:,} lookups missed; {use.evicted:,} keys were evicted, {use.expired:,} expired"
+
+
+def _for(use: CacheUse, lookups: int) -> tuple[str, ...]:
+    if lookups == 0:
+        return ("the server was up all the phase and counted no look-up",)
+    if use.evicted:
+        return (f"{use.evicted:,} keys were thrown away for want of room: a larger cache keeps them",)
+    if use.expired:
+        return (f"{use.expired:,} keys expired: a longer TTL keeps them, as stale as it is long",)
+    return ()
+
+
+def _against(use: CacheUse, lookups: int) -> tuple[str, ...]:
+    if lookups == 0:
+        return (f"{use.commands:,} commands were counted: it may serve for something else than look-ups",)
+    if not use.evicted and not use.expired:
+        return ("nothing was evicted and nothing expired: these keys were asked for the first time",)
+    return ()

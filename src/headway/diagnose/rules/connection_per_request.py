@@ -1,4 +1,9 @@
-"""The service opens a database connection for most requests: each costs a process, a handshake and a login."""
+"""
+The service opens a database connection for most requests: each costs a process, a handshake and a login.
+
+For: a pool keeps connections open, and more requests find one ready. Against: every process has a pool of its own, and
+all together must stay below the server's max_connections.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
-from headway.model import Finding, Subject
+from headway.model import Confidence, Finding, Location, Subject
 from headway.promises.spoken import duration_text
 from headway.thresholds import (
     DATABASE_IDLE_MAX_SESSIONS,
@@ -44,6 +44,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 if Subject.INDEXED in finding.explains or _busy(evidence, hits) >= DATABASE_IDLE_MAX_SESSIONS:
                     yield replace(
                         finding,
+                        reasons_against=_against(evidence, hits),
                         weight_ratio=finding.share_ratio * min(1.0, _busy(evidence, hits) / evidence.machine.cores),
                     )
 
@@ -70,7 +71,20 @@ def _finding(hits: PhaseHits, statement: Statement, *, often: bool) -> Finding:
         share_ratio=statement.share_ratio,
         share_of="database time",
         fingerprint=fingerprint(RULE, statement.text),
+        location=Location(statement_id=statement.id, statement=statement.text),
+        confidence=Confidence.CERTAIN,
+        reasons_for=(f"{statement.calls:,} calls took {duration_text(statement.total_ns)} of the server's time",),
         details=tuple(f"filter: {one_line(scan.filter)}" for scan in large if scan.filter),
+    )
+
+
+def _against(evidence: Evidence, hits: PhaseHits) -> tuple[str, ...]:
+    busy = _busy(evidence, hits)
+    if busy >= evidence.machine.cores:
+        return ()
+    return (
+        f"the database executed {busy:.2g} statements at once on average on {evidence.machine.cores} cores:"
+        " a large share of little is little",
     )
 
 

@@ -1,4 +1,9 @@
-"""Requests that got no good answer: the kind that dominates, and the first thing the service said."""
+"""
+Requests that got no good answer: the kind that dominates, and the first thing the service said.
+
+For: each is a promise broken to somebody. Against: those the generator gave up on, or could not send, are the symptom
+of a service too slow for its load; what makes it slow comes before them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.windows import failed_by_kind
 from headway.diagnose.words import fingerprint, one_line
-from headway.model import FailureKind, Finding, Subject
+from headway.model import Confidence, FailureKind, Finding, Subject
 from headway.thresholds import FAILURES_MIN_RATIO, SYMPTOM_WEIGHT_RATIO
 
 if TYPE_CHECKING:
@@ -42,5 +47,12 @@ def _finding(hits: PhaseHits, kinds: dict[FailureKind, int], ratio: float) -> Fi
         weight_ratio=min(1.0, ratio) * (SYMPTOM_WEIGHT_RATIO if worst in SYMPTOMS else 1.0),
         share_of="planned requests",
         fingerprint=fingerprint(RULE, worst.name),
+        confidence=Confidence.CERTAIN,
+        reasons_for=(f"{kinds[worst]:,} of {sum(kinds.values()):,} failures are {worst.value}",),
+        reasons_against=(
+            ("a symptom of a service too slow for its load: look first at what makes it slow",)
+            if worst in SYMPTOMS
+            else ()
+        ),
         details=tuple(one_line(text) for text in hits.error_samples),
     )

@@ -1,0 +1,117 @@
+"""Findings said: in their order, with a place where there is one, and obeying nobody's text."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from headway.diagnose import accepted, catalogue
+from headway.diagnose.accepted import Accepted
+from headway.diagnose.rules import RULES
+from headway.errors import BadInput
+from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
+from headway.report import advice, sarif
+from headway.report.advice import Ranked
+from made.judged import made_evidence
+
+HOSTILE = (
+    "\x1b[2J\x1b]0;owned\x07",
+    "\x9b31m",
+    "<script>alert(1)</script>",
+    "[click](https://evil.example) ![x](//e)",
+    "{0} {{1}}",
+    "\u202eDROP\u2066",
+    "a\nb\r\n::error::c",
+    "`'\"$(id)",
+    "x" * 100_000,
+)
+
+
+def made(text: str, **more: object) -> Finding:
+    """A finding whose every word comes from outside."""
+    return Finding(
+        **{
+            "rule": "missing-index", "phase": text, "line": text, "explains": (Subject.LATENCY,), "share_ratio": 0.5,
+            "share_of": text, "fingerprint": "f" * 16, "confidence": Confidence.LIKELY, "reasons_for": (text,),
+            "reasons_against": (text,),
+            "location": Location(route=text, statement_id=text, statement=text, table=text, code=text, key=text),
+            "remedies": (Remedy(kind=RemedyKind.CODE, title=text, act="change it"),),
+            **more,
+        }
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def unseen(text: str) -> set[str]:
+    """Characters that a terminal or an editor obeys; line ends apart."""
+    return {each for each in text if each != "\n" and unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"}}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_output_obeys_or_is_flooded_by_text_from_outside(text: str) -> None:
+    """Escapes, overrides and line ends are shown, not obeyed; 100 KB of text is cut; JSON stays what it was."""
+    gone = Accepted(fingerprint="0" * 16, rule=text, line=text, reason=text, at="2026-01-01")
+    ranked = (Ranked(number=1, finding=made(text)), Ranked(number=2, finding=made(text), accepted=gone))
+    evidence = made_evidence()
+    said = advice.as_text(ranked, evidence, (gone,), None)
+    scanned = sarif.render(ranked, evidence)
+    kept = advice.as_json(ranked, evidence, (gone,))
+    why = advice.reasons_text([("missing-index", text)], text)
+    for output in (said, scanned, kept, why):
+        assert unseen(output) == set()
+    for output in (said, scanned, why):
+        assert len(output) < 40_000
+        assert "\n::error::" not in output
+    assert json.loads(kept)["findings"][0]["line"] == text
+
+
+def test_a_sarif_message_has_no_link_and_no_placeholder_of_others() -> None:
+    """`[a](b)` would be a link (SARIF 3.11.6) and `{0}` an argument (3.11.5): both are escaped."""
+    (run,) = json.loads(sarif.render((Ranked(number=1, finding=made("[a](b) {0} \\")),), made_evidence()))["runs"]
+    assert run["results"][0]["message"]["text"].splitlines()[0] == r"\[a\](b) {{0}} \\"
+
+
+@pytest.mark.parametrize("code", ["/etc/passwd:1", "../up.py:3", "https://evil.example/a.py:1", "C:\\a.py:1", "a:0x1"])
+def test_no_sarif_location_outside_the_repository(code: str) -> None:
+    """A path that can't be the repository's is no physical location."""
+    (run,) = json.loads(sarif.render((Ranked(number=1, finding=made("x", location=Location(code=code))),),
+                                     made_evidence()))["runs"]  # fmt: skip
+    assert "physicalLocation" not in run["results"][0]["locations"][0]
+
+
+def test_a_code_line_is_a_sarif_location_and_its_uri_is_one() -> None:
+    """File and line, percent-encoded where a URI wants it; the rule's own words are its help."""
+    finding = made("x", location=Location(code="shop/my users.py:41 in list_users"))
+    (run,) = json.loads(sarif.render((Ranked(number=1, finding=finding),), made_evidence()))["runs"]
+    place = run["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "shop/my%20users.py"
+    assert place["region"] == {"startLine": 41}
+    (rule,) = run["tool"]["driver"]["rules"]
+    assert rule["id"] == "missing-index"
+    assert "Use when" in rule["help"]["text"]
+
+
+def test_every_rule_says_what_it_looks_for_and_when_it_is_wrong() -> None:
+    """A title and both sides of its advice, for SARIF and the documentation."""
+    entries = catalogue.entries()
+    assert len(entries) == len(RULES)
+    assert len({each.rule for each in entries}) == len(RULES)
+    for each in entries:
+        assert each.title.endswith((".", ":")), each.rule
+        assert len(each.advice) > 40, each.rule
+
+
+def test_what_is_accepted_is_kept_with_its_reason_and_only_for_one(tmp_path: Path) -> None:
+    """The file says why; without a reason, or with a damaged file, there is one clear error and nothing is lost."""
+    finding = made("slow\x1b")
+    with pytest.raises(BadInput, match="for a reason"):
+        accepted.accept(tmp_path, finding, "  ")
+    accepted.accept(tmp_path, finding, "read once a month")
+    assert accepted.read(tmp_path)[finding.fingerprint].reason == "read once a month"
+    (file,) = (tmp_path / ".headway").iterdir()
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(BadInput, match="cannot be read"):
+        accepted.accept(tmp_path, finding, "again")
+    assert file.read_text(encoding="utf-8") == "{"
