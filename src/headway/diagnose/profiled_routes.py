@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 SLACK_S = 0.002
 SHIFTS_S = np.arange(-10, 126) * SLACK_S
 """A sampler's clock starts some time after it was told to, the longer the busier the machine is. How much is found out:
-own code runs while some request is open, so the shift is taken at which it does so most."""
-MIN_LOOKS = 5
+the shift is taken, one for a process and all of its functions, at which functions and routes go together best."""
+MIN_LOOKS = 6
+MIN_LOOKS_TO_SHIFT = 20
 MIN_PRESENT = 0.9
 MIN_ABOVE_BASE = 0.25
 MIN_ABOVE_NEXT = 0.25
@@ -160,7 +161,7 @@ def _looks(profile: Profile, spans: Mapping[str, Open]) -> tuple[FloatArray, dic
             for at_s, stack in zip(samples.at_s, samples.stacks, strict=True)
             if stack
         ]
-        shift = _shift(spans, [times for times, own in rows if own])
+        shift = _shift(spans, rows)
         for times, own in rows:
             every.append(times + shift)
             for function in own:
@@ -169,21 +170,25 @@ def _looks(profile: Profile, spans: Mapping[str, Open]) -> tuple[FloatArray, dic
     return joined, {function: np.concatenate(times) for function, times in of.items()}
 
 
-def _shift(spans: Mapping[str, Open], working: Sequence[FloatArray]) -> float:
-    """The shift at which own code most often runs while a request is open; of equal ones the middle."""
-    if not working:
+def _shift(spans: Mapping[str, Open], rows: Sequence[tuple[FloatArray, set[Function]]]) -> float:
+    """The shift at which functions and routes go together best, of equal ones the middle; 0 with too little to tell."""
+    of: dict[Function, list[FloatArray]] = defaultdict(list)
+    for times, own in rows:
+        for function in own:
+            of[function].append(times)
+    looks = [np.concatenate(times) for times in of.values() if len(times) >= MIN_LOOKS]
+    if sum(map(len, looks)) < MIN_LOOKS_TO_SHIFT:
         return 0.0
-    times = np.concatenate(working)
-    scores = np.array([np.mean(_any_open(spans, times + shift)) for shift in SHIFTS_S])
+    every = np.concatenate([times for times, _ in rows])
+    scores = np.array([_together(spans, every + shift, [times + shift for times in looks]) for shift in SHIFTS_S])
     best = np.flatnonzero(scores >= scores.max() - 1e-9)
     return 0.0 if len(best) == len(scores) else float(SHIFTS_S[best[len(best) // 2]])
 
 
-def _any_open(spans: Mapping[str, Open], times: FloatArray) -> NDArray[np.bool_]:
-    found = np.zeros(len(times), dtype=bool)
-    for each in spans.values():
-        found |= np.searchsorted(each.starts, times, side="right") > np.searchsorted(each.ends, times, side="left")
-    return found
+def _together(spans: Mapping[str, Open], every: FloatArray, looks: Sequence[FloatArray]) -> float:
+    """How much more often than anyway each function's own route is open while it is on the stack, over all looks."""
+    base = {route: float(each.at(every).mean()) for route, each in spans.items()}
+    return sum(len(t) * max(float(each.at(t).mean()) - base[route] for route, each in spans.items()) for t in looks)
 
 
 def _own(profile: Profile, stack: Sequence[int]) -> set[Function]:
