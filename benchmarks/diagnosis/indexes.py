@@ -179,7 +179,7 @@ def cost(connection: psycopg.Connection, sql: str) -> float:
 
 
 def main() -> None:
-    """Print each miss and each wrong advice, then the scores."""
+    """Print each miss and each wrong advice, then the scores: of each group of cases, each kind, and the peer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="without the peer, and no held-out cases")
     asked = parser.parse_args()
@@ -188,7 +188,8 @@ def main() -> None:
         for case in CASES if not asked.quick else CASES[: -len(HELD_OUT)]:
             group = "held out" if case in HELD_OUT else "seen"
             found = advised(evidence(url, case))
-            scores[group] = scored(scores.get(group, Score()), case, found)
+            for name in (group, f"  {case.kind}"):
+                scores[name] = scored(scores.get(name, Score()), case, found)
             labels = {plain(each) for each in case.expected}
             if {plain(each) for each in found} - labels or (labels and not found):
                 print(f"{group}: {case.name}: advised {found}, expected one of {list(case.expected) or 'none'}")

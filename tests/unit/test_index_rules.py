@@ -22,8 +22,10 @@ WORDS = ["SELECT", "FROM", "posts", "WHERE", "user_id", "=", "$1", "(", ")", ","
 
 def column(name: str, **known: Any) -> Column:
     """An analysed column of posts."""
-    return Column(**{"table": "posts", "name": name, "type": "integer", "not_null": True, "null_ratio": 0.0,
-                     "distinct": -1.0, "average_bytes": 8} | known)  # fmt: skip
+    made = Column(
+        table="posts", name=name, type="integer", not_null=True, null_ratio=0.0, distinct=-1.0, average_bytes=8
+    )
+    return replace(made, **known)
 
 
 def index(name: str, *columns: str, tail: str = "", **known: Any) -> Index:
