@@ -247,8 +247,7 @@ def _sides(condition: Node) -> Iterator[tuple[Node, Node, type[Node]]]:
 
 def _depends_on(rest: Node, alias: str, place: _Place) -> bool:
     """Whether what it is compared with is of the same table: that is known only row by row."""
-    columns = () if rest is None else _own(rest, exp.Column)
-    return any(isinstance(each, exp.Column) and place.of(each) == alias for each in columns)
+    return rest is not None and any(place.of(each) == alias for each in _own(rest, exp.Column))
 
 
 def _how(condition: Node, kind: type[Node], rest: Node) -> How | None:  # noqa: PLR0911

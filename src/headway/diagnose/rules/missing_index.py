@@ -18,6 +18,7 @@ from headway.diagnose.words import fingerprint, one_line, quoted
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
 from headway.thresholds import (
+    INDEX_FEW_ROWS,
     INDEX_MIN_MEAN_NS,
     INDEX_MIN_SHARE_RATIO,
     INDEX_MOST_MATCHING_RATIO,
@@ -227,8 +228,9 @@ def _finding(
 
 def _reasons_for(want: Wanted, wishes: list[_Wish]) -> tuple[str, ...]:
     left = max(1.0, want.rows * want.ratio)
-    found = [f"its conditions leave about {left:,.0f} of {want.rows:,.0f} rows"] if not want.sorts else []
-    if want.sorts:
+    whole = want.sorts and not want.equal
+    found = [] if whole else [f"its conditions leave about {left:,.0f} of {want.rows:,.0f} rows"]
+    if want.sorts and left > INDEX_FEW_ROWS:
         found.append(f"it would give the rows in their order: the first few instead of a sort of {left:,.0f}")
     if any(each.planned for each in wishes):
         found.append("the plan reads the table whole, or sorts what it finds")
