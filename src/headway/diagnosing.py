@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headway import diagnose
@@ -14,6 +14,7 @@ from headway.evidence import bundle, reading
 from headway.report.advice import Ranked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from headway.diagnose.accepted import Accepted
@@ -41,8 +42,8 @@ class Diagnosis:
         raise BadInput(f"the run has no finding {wanted!r}", next_act="see 'headway diagnose' for their numbers")
 
     def worst(self) -> float:
-        """The largest share that a finding nobody accepted has of what it is of; 0 without any."""
-        return max((each.finding.share_ratio for each in self.ranked if each.accepted is None), default=0.0)
+        """The largest `rank_ratio` of a finding that nobody accepted; 0 without any."""
+        return max((each.rank_ratio for each in self.ranked if each.accepted is None), default=0.0)
 
 
 def diagnosis(root: Path, run: str | None) -> Diagnosis:
@@ -61,21 +62,40 @@ def diagnosis(root: Path, run: str | None) -> Diagnosis:
     evidence = reading.read(folder)
     findings = diagnose.find(evidence)
     diagnose.write(folder, findings)
-    known, limit_ns = accepted.read(root), _limit_ns(folder)
-    places: dict[str, list[Finding]] = {}
-    for each in findings:
-        places.setdefault(each.fingerprint, []).append(each)
-    ranked = tuple(
-        Ranked(
-            number=number, finding=each, accepted=known.get(each.fingerprint), also=tuple(dict.fromkeys(
-                other.phase for other in more if other.phase != each.phase)),
-            budget_ratio=each.cost_ns / limit_ns if each.cost_ns is not None and limit_ns else None,
-        )
-        for number, (each, *more) in enumerate(places.values(), start=1)
-    )  # fmt: skip
+    known = accepted.read(root)
     there = {each.fingerprint for each in findings}
     stale = tuple(each for fingerprint, each in known.items() if fingerprint not in there)
-    return Diagnosis(evidence=evidence, ranked=ranked, stale=stale)
+    return Diagnosis(evidence=evidence, ranked=ranked(findings, _limit_ns(folder), known), stale=stale)
+
+
+def ranked(findings: Sequence[Finding], limit_ns: float | None, known: Mapping[str, Accepted]) -> tuple[Ranked, ...]:
+    """
+    Findings numbered from 1 by `Ranked.rank_ratio`, the largest first; one place is said once, where it ranks highest.
+
+    Args:
+        findings: of one run, as `diagnose.find` gives them; equals stay in that order.
+        limit_ns: what the promise allows a request; None: not known.
+        known: what was accepted, by fingerprint.
+    """
+    single = [
+        Ranked(
+            number=0, finding=each, accepted=known.get(each.fingerprint),
+            budget_ratio=each.cost_ns / limit_ns if each.cost_ns is not None and limit_ns else None,
+        )
+        for each in findings
+    ]  # fmt: skip
+    places: dict[str, list[Ranked]] = {}
+    for one in sorted(single, key=lambda each: -each.rank_ratio):
+        places.setdefault(one.finding.fingerprint, []).append(one)
+    return tuple(
+        replace(first, number=number, also=_other_phases(first, more))
+        for number, (first, *more) in enumerate(places.values(), start=1)
+    )
+
+
+def _other_phases(first: Ranked, more: Sequence[Ranked]) -> tuple[str, ...]:
+    phases = (each.finding.phase for each in more)
+    return tuple(dict.fromkeys(phase for phase in phases if phase != first.finding.phase))
 
 
 def silence_of(found: Diagnosis, wanted: str) -> tuple[Statement, list[tuple[str, str]]]:

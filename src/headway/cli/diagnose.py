@@ -39,7 +39,13 @@ def diagnose(
     reason: Annotated[str, typer.Option("--reason", help="Why it is accepted.")] = "",
     fail_on: Annotated[
         float | None,
-        typer.Option("--fail-on", min=0, max=1, metavar="RATIO", help="Exit 3 when a finding has at least this share."),
+        typer.Option(
+            "--fail-on",
+            min=0,
+            max=1,
+            metavar="RATIO",
+            help="Exit 3 when one not accepted ranks this high.",
+        ),
     ] = None,
     root: options.RootOption = HERE,
     format: Annotated[Form, typer.Option("--format", help="How to print the result.")] = Form.TEXT,

@@ -40,6 +40,14 @@ class Ranked:
     accepted: Accepted | None = None
     also: tuple[str, ...] = ()
 
+    @property
+    def rank_ratio(self) -> float:
+        """What findings are ranked by: `budget_ratio` where it is known, else the rule's weight, else the share."""
+        if self.budget_ratio is not None:
+            return self.budget_ratio
+        weight = self.finding.weight_ratio
+        return self.finding.share_ratio if weight is None else weight
+
 
 def as_text(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepted], stream: IO[str] | None) -> str:
     """For a person: weightiest first, then what was accepted, what was not seen."""
@@ -56,6 +64,7 @@ def as_json(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accept
         "findings": [
             {
                 "number": each.number,
+                "rank_ratio": each.rank_ratio,
                 "budget_ratio": each.budget_ratio,
                 "also_in_phases": list(each.also),
                 "accepted": None if each.accepted is None else runfile.plain(each.accepted),
