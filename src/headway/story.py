@@ -1,5 +1,6 @@
 """
-The demo: one increment, the slow shop, what breaks it; the same shop with its settings on, and both side by side.
+The demo: one increment, the slow shop, what breaks it, which indexes are proven to mend how much of that; the same shop
+with these, then with all its settings on, and both ends side by side.
 
 Everything shown is measured in this run on this machine. The lab and the generator share its cores.
 """
@@ -11,10 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import line
+from headway import line, proving
+from headway.diagnose.rules import missing_index
 from headway.lab import Lab, shop_folder
 from headway.lab import sources as lab_sources
+from headway.prove.clone import ROOM, CopyBy
+from headway.prove.room import Wish
 from headway.report import comparison, terminal
+from headway.report import proofs as shown
 
 if TYPE_CHECKING:
     from headway.model import Promise
@@ -23,6 +28,10 @@ INCREMENT = "0050"
 SLOW_STAGE = 1
 FAST_STAGE = 4
 COMPARISON_FILE = "before-after.html"
+PROOF_S = 12.0
+"""About as long as one proof may take: the whole story is to be told within five minutes."""
+BETWEEN_S = 10.0
+"""Length of each phase of the run between the two that are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +61,10 @@ def tell(*, root: Path, state: Path, scale: float, duration_s: float | None, kee
     try:
         say("slow form: one app server, a connection per request, no secondary index, no cache")
         before = judged_at(lab, SLOW_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
+        if proven(lab, before, root=root):
+            say("the same slow form with the indexes that were proven, and nothing else")
+            short_s = min(duration_s or BETWEEN_S, BETWEEN_S)
+            judged(lab, promise, root=root, duration_s=short_s)
         say("the same code with its settings on: pool, batched page, cache, edge, indexes, replica")
         after = judged_at(lab, FAST_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
     finally:
@@ -66,18 +79,37 @@ def tell(*, root: Path, state: Path, scale: float, duration_s: float | None, kee
     )
 
 
+def proven(lab: Lab, before: line.Judged, *, root: Path) -> bool:
+    """Try the missing indexes on a copy, make those that are worth it, and say what came of each; whether any was."""
+    if not any(each.rule == missing_index.RULE for each in before.findings):
+        say("no index was found missing")
+        return False
+    say("proving on a copy of the database what the missing indexes that were found would be worth")
+    told = proving.prove(
+        root, before.folder.name, (missing_index.RULE,), lab_sources(lab.status()),
+        Wish(budget_s=PROOF_S, apply=True, copy=CopyBy.BACKUP, folder=ROOM, fast=True), say=say,
+    )  # fmt: skip
+    print("\n".join(shown.short(told.proofs, told.predictions)), flush=True)
+    return any(each.applied for each in told.proofs)
+
+
 def judged_at(
     lab: Lab, stage: int, promise: Promise, *, root: Path, scale: float, duration_s: float | None
 ) -> line.Judged:
-    """Bring the lab to a stage, judge the promise there, and print the verdict."""
+    """Bring the lab to a stage, and judge the promise there."""
     status = lab.up(stage=stage, scale=scale)
     say(f"stage {stage} stands at {status.app_url}; loading it as increment {promise.id} needs")
-    sources = line.with_rules(lab_sources(status), sorted((shop_folder() / "monitoring").glob("*.yml")))
+    return judged(lab, promise, root=root, duration_s=duration_s)
+
+
+def judged(lab: Lab, promise: Promise, *, root: Path, duration_s: float | None) -> line.Judged:
+    """Judge the promise on the lab as it stands, and print the verdict."""
+    sources = line.with_rules(lab_sources(lab.status()), sorted((shop_folder() / "monitoring").glob("*.yml")))
     sources = replace(sources, answers=True)
     scenario = line.find_scenario(None, promise, sources.target_url)
-    judged = line.validate(promise, scenario, sources, root=root, duration_s=duration_s)
-    print(terminal.verdict_text(judged.verdict, judged.findings, stream=sys.stdout), flush=True)
-    return judged
+    found = line.validate(promise, scenario, sources, root=root, duration_s=duration_s)
+    print(terminal.verdict_text(found.verdict, found.findings, stream=sys.stdout), flush=True)
+    return found
 
 
 def say(text: str) -> None:

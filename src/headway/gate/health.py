@@ -43,6 +43,10 @@ def invalid_phases(evidence: Evidence, promise: Promise) -> dict[str, str]:
     return _first(evidence, lambda hits: _not_made(hits, promise))
 
 
+STEPS_RATIO = 1.2
+"""Requests a start from which it is taken to have several steps."""
+
+
 def unwell(hits: PhaseHits) -> tuple[str, ...]:
     """Why the load of a phase says nothing, or its times are too long, whatever is promised of it."""
     return (*_not_made(hits, None), *_mistimed(hits))
@@ -215,6 +219,9 @@ def _short_of_connections(hits: PhaseHits, promise: Promise) -> bool:
 
 
 def _requests_per_s(hits: PhaseHits) -> float:
-    """What was planned: of a journey every step, of a ramp its highest second."""
+    """What was asked for: of a journey every step, of a ramp its highest second."""
+    rate = hits.phase.rate_per_s or 0.0
     mean = float(hits.planned.sum()) / max(1, hits.seconds)
-    return max(mean, float(hits.planned.max(initial=0))) if hits.phase.stages else mean
+    if hits.phase.stages:
+        return float(hits.planned.max(initial=0))
+    return mean if mean > STEPS_RATIO * rate else rate  # Poisson arrivals are a few more or fewer than the rate

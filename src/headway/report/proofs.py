@@ -93,6 +93,14 @@ def as_text(proofs: Sequence[Proof], predictions: Sequence[Prediction] = ()) -> 
     return "\n".join(out)
 
 
+def short(proofs: Sequence[Proof], predictions: Sequence[Prediction] = ()) -> Iterator[str]:
+    """Two lines a proof: what it is worth, and why; then what is predicted."""
+    for each in map(view, proofs):
+        yield f"{each.mark} {each.state}: {one_line(each.title)}" + (" (applied)" if each.applied else "")
+        yield f"    {one_line(each.reason)}"
+    yield from foretold(predictions)
+
+
 def foretold(predictions: Sequence[Prediction]) -> Iterator[str]:
     """What the remedies that proved worth it should make of each route's P95."""
     for each in predictions:
