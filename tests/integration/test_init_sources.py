@@ -110,7 +110,17 @@ def test_the_replay_of_a_log_asks_a_service_for_the_same(
     found = init(tmp_path, "--access-log", str(first), "--scenario", "again.toml", "--replay", "4")
     second = service_folder("log") / "access.log"
     url = nginx(SERVER, http=COMBINED.format(file=second))
-    command = [*HEADWAY, "run", found["scenario"], "--against", url, "--no-calibration", "--no-answers", "--workers", "1"]
+    command = [
+        *HEADWAY,
+        "run",
+        found["scenario"],
+        "--against",
+        url,
+        "--no-calibration",
+        "--no-answers",
+        "--workers",
+        "1",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     asked = [each["path"] for each in json_lines(tmp_path / "again-arrivals.jsonl")]

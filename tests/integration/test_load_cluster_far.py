@@ -75,8 +75,8 @@ def test_workers_behind_a_slow_line_begin_together_and_are_counted_exactly(link:
         cluster = DaskCluster(tmp_path, host=NEAR, scheduler_in=near, workers_in=link.inside(link.far))
         cluster.add(2)
         ran = subprocess.run(
-            [*near, *HEADWAY, "run", str(tmp_path / "far.toml"), "--against", f"http://{NEAR}:8080", "--no-answers", "--on",
-             cluster.address, "--root", str(tmp_path), "--format", "json"],
+            [*near, *HEADWAY, "run", str(tmp_path / "far.toml"), "--against", f"http://{NEAR}:8080", "--no-answers",
+             "--on", cluster.address, "--root", str(tmp_path), "--format", "json"],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr

@@ -26,7 +26,8 @@ def posts_url(postgres_url: str) -> str:
 def test_a_missing_index_is_proven_with_its_price(posts_url: str, tmp_path: Path) -> None:
     """The index the statement needs is worth it; what it costs the writes stands beside, and nothing is left behind."""
     run = proving.evidence(
-        tmp_path, proving.statement("1", proving.READ), proving.statement("2", proving.INSERT, rows_per_call=1, calls=50),
+        tmp_path, proving.statement("1", proving.READ),
+        proving.statement("2", proving.INSERT, rows_per_call=1, calls=50),
         proving.statement("3", proving.RENAME, rows_per_call=0, calls=50),
     )  # fmt: skip
     finding = proving.finding("user_id", "created_at DESC")
