@@ -27,6 +27,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("HEADWAY_CALIBRATION", "0")
 
 
+MEASURING = (
+    "test_bad_input.py", "test_breakpoint.py", "test_compare_turns.py", "test_demo.py", "test_interchange_metrics.py",
+    "test_load_", "test_profile.py", "test_prove_pool_replica.py",
+)  # fmt: skip
+"""Files whose tests measure time or load the machine to its end: nothing else may run beside them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what must run alone: `scripts/test` runs the others two at a time."""
+    for item in items:
+        if item.path.parent.name != "unit" and item.path.name.startswith(MEASURING):
+            item.add_marker(pytest.mark.alone)
+
+
 class StartNginx(Protocol):
     """Starts nginx with the inside of a server block (or of its http block); returns its URL."""
 
