@@ -26,8 +26,10 @@ READ = "SELECT id, title FROM posts WHERE user_id = $1 ORDER BY created_at DESC 
 INSERT = "INSERT INTO posts (user_id, title, created_at) VALUES ($1, $2, now()) RETURNING id"
 RENAME = "UPDATE posts SET title = $1 WHERE id = $2"
 
+POSTS = 20_000
 
-def fill(url: str, rows: int = 20_000) -> None:
+
+def fill(url: str, rows: int = POSTS) -> None:
     """Posts of `rows` / 20 users, without an index but the key's."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(

@@ -306,3 +306,7 @@ seldom change. Source: Leis et al., "How Good Are Query Optimizers, Really?", VL
 WIDE_COLUMN_MIN_BYTES = 256
 WIDE_MIN_BYTES_A_CALL = 32_768
 """A column of this average width is wide; columns like it are worth a line where a call gives so much of them."""
+
+N_PLUS_ONE_COUNTS_MAX_RATIO = 0.02
+"""Calls of one statement and rows of another over a phase are the same number within this: requests under way at the
+phase's edges are counted on one side only, some hundred of ten thousand."""

@@ -92,7 +92,7 @@ def test_what_must_not_or_cannot_be_run_is_not(posts_url: str, tmp_path: Path, t
     assert found.state is ProofState.UNPROVEN, found
     assert reason in found.reason
     with psycopg.connect(posts_url) as connection:
-        assert connection.execute("SELECT count(*) FROM posts").fetchall() == [(40_000,)]
+        assert connection.execute("SELECT count(*) FROM posts").fetchall() == [(proving.POSTS,)]
 
 
 def test_the_real_database_is_only_read(posts_url: str, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_real_database_is_only_read(posts_url: str, tmp_path: Path) -> None:
     writes = tried(finding("SELECT sum(1, 2) FROM posts WHERE user_id = $1"), None, tmp_path, sources=sources)
     assert writes.state is ProofState.UNPROVEN
     with psycopg.connect(posts_url) as connection:
-        assert connection.execute("SELECT count(*) FROM posts").fetchall() == [(40_000,)]
+        assert connection.execute("SELECT count(*) FROM posts").fetchall() == [(proving.POSTS,)]
 
 
 def test_a_locked_table_ends_the_trial_soon(posts_url: str, tmp_path: Path) -> None:

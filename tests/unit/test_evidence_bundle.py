@@ -167,7 +167,7 @@ def test_a_killed_run_is_read_and_says_what_is_missing(tmp_path: Path) -> None:
     assert evidence.phases == ()
     assert {name: state.presence.value for name, state in evidence.sources.items()} == {
         "statements": "failed", "cache": "absent", "host": "failed", "load": "failed", "database": "failed",
-        "tables": "failed", "plans": "failed", "edge": "failed",
+        "tables": "failed", "indexes": "failed", "plans": "failed", "edge": "failed",
     }  # fmt: skip
     assert "hits.hlog" in evidence.sources["load"].detail
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headway.diagnose import command_shape
@@ -11,6 +12,8 @@ from headway.diagnose.words import one_line
 from headway.model import Estimate, Remedy, RemedyKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headway.diagnose.statement_shape import Key
     from headway.diagnose.traced_repeats import Repeated
     from headway.model import Evidence, Statement
@@ -20,36 +23,60 @@ MOST_CALLS = 1_000
 """Calls a proof makes at most, however many a request did."""
 
 
-def of_statement(evidence: Evidence, repeated: Repeated, counted: Statement | None) -> Remedy | None:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A statement that is asked once for each key, however that was found out."""
+
+    text: str
+    source: str | None  # the statement that was read before it
+    system: str
+    counted: Statement | None
+    parameters: Mapping[str, Any]
+    estimate: Estimate
+    code: str | None = None
+
+
+def of_repeated(evidence: Evidence, repeated: Repeated, counted: Statement | None) -> Remedy | None:
+    """One statement for all keys, of one that spans showed; None when the text has no key."""
+    asked = Asked(
+        text=repeated.statement, source=repeated.seen.source, system=repeated.system, counted=counted,
+        parameters=_parameters(repeated), estimate=_estimate(repeated.route, repeated.calls_a_request, "spans"),
+        code=repeated.seen.code,
+    )  # fmt: skip
+    return of_statement(evidence, asked)
+
+
+def of_statement(evidence: Evidence, asked: Asked) -> Remedy | None:
     """One statement for all keys; None when the text has no key."""
     # What pg_stat_statements kept is whole and has every placeholder; a span's text may be cut off.
-    text = counted.text if counted is not None else repeated.statement
-    key = chosen_key(shape(text), repeated.seen.source)
+    text = asked.counted.text if asked.counted is not None else asked.text
+    described = shape(text)
+    key = chosen_key(described, asked.source)
     if key is None:
         return None
     table = table_of(text, key)
+    unique = is_unique(evidence, table, key)
     made = None
-    if repeated.system in POSTGRESQL:
-        made = batched(text, key, key_type=key_type(evidence, table, key), unique=is_unique(evidence, table, key))
-    hint = orm_hint(repeated.statement, repeated.shape, key, repeated.seen.source)
-    at = f" at {one_line(repeated.seen.code, 80)}" if repeated.seen.code else ""
+    if asked.system in POSTGRESQL:
+        made = batched(text, key, key_type=key_type(evidence, table, key), unique=unique)
+    hint = orm_hint(asked.text, described, key, asked.source)
+    at = f" at {one_line(asked.code, 80)}" if asked.code else ""
     many = made.batched if made is not None else f"... WHERE {key.column} IN (all keys), rows grouped by {key.column}"
-    parameters = _parameters(repeated) | {
-        "statement": made.single if made is not None else text,
-        "batched": made.batched if made is not None else "",
-        "key_column": key.column,
-        "key_table": key.table or "",
-        "unique": is_unique(evidence, table, key),
-        "statement_id": counted.id if counted is not None else "",
-        "table": table or "",
-    }
     return Remedy(
         kind=RemedyKind.BATCH,
         title=f"ask for all {one_line(key.column, 40)} at once{at}",
         act="\n".join([many, *([hint + at] if hint else [])]),
-        parameters=parameters,
-        estimate=_estimate(repeated),
-    )
+        parameters=dict(asked.parameters) | {
+            "statement": made.single if made is not None else text,
+            "batched": made.batched if made is not None else "",
+            "key_column": key.column,
+            "key_table": key.table or "",
+            "unique": unique,
+            "statement_id": asked.counted.id if asked.counted is not None else "",
+            "table": table or "",
+        },
+        estimate=asked.estimate,
+    )  # fmt: skip
 
 
 def of_command(repeated: Repeated) -> Remedy:
@@ -70,7 +97,7 @@ def of_command(repeated: Repeated) -> Remedy:
         title=f"read {one_line(template, 60) or 'the keys'} by {many}{at}",
         act=f"{many} with all keys, in place of {name} for each",
         parameters=parameters,
-        estimate=_estimate(repeated),
+        estimate=_estimate(repeated.route, repeated.calls_a_request, "spans"),
     )
 
 
@@ -100,9 +127,6 @@ def _parameters(repeated: Repeated) -> dict[str, Any]:
     }
 
 
-def _estimate(repeated: Repeated) -> Estimate:
-    route = one_line(repeated.route, 60)
-    before = repeated.calls_a_request
-    return Estimate(
-        metric=f"calls of it in a request of {route}", before=before, after=1.0, unit="queries a request", by="spans"
-    )
+def _estimate(route: str, before: float, by: str) -> Estimate:
+    metric = f"calls of it in a request of {one_line(route, 60)}"
+    return Estimate(metric=metric, before=before, after=1.0, unit="queries a request", by=by)

@@ -58,6 +58,21 @@ def chosen_key(described: Shape, source: str | None) -> Key | None:
     return next((each for each in described.keys if each.column.lower() == "id"), described.keys[-1])
 
 
+def names_table(key: Key, text: str, source: str) -> bool:
+    """
+    Whether a key of one statement refers to what another reads: `user_id` and a SELECT of users, or `authors.id` and a
+    SELECT with a column author_id in it.
+    """
+    read = shape(source)
+    column = key.column.lower()
+    if column.endswith("_id"):
+        return column[:-3] in {_singular(table) for table in read.tables}
+    own = {f"{_singular(table)}_id" for table in shape(text).tables}
+    tree = parsed(source)
+    columns = {each.name.lower() for each in tree.find_all(exp.Column)} if tree is not None else set()
+    return column == "id" and bool(own & columns)
+
+
 def batched(text: str, key: Key, *, key_type: str | None = None, unique: bool = False) -> Batch | None:
     """
     The statement for many keys; None when it can't be made from the text.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from headway.conventions import SPANS_FILE
 from headway.diagnose import command_shape, traced_repeats
-from headway.diagnose.batch_remedy import of_command, of_statement
+from headway.diagnose.batch_remedy import of_command, of_repeated
 from headway.diagnose.repeats import Manner
 from headway.diagnose.repetition import Cause, Judged, judge
 from headway.diagnose.statement_shape import canonical, table_of
@@ -186,7 +186,7 @@ def _reasons_against(repeated: Repeated, manner: Manner) -> tuple[str, ...]:
 
 
 def _remedies(evidence: Evidence, repeated: Repeated, counted: Statement | None) -> tuple[Remedy, ...]:
-    made = of_command(repeated) if _is_redis(repeated) else of_statement(evidence, repeated, counted)
+    made = of_command(repeated) if _is_redis(repeated) else of_repeated(evidence, repeated, counted)
     return () if made is None else (made,)
 
 
