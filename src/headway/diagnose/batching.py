@@ -51,7 +51,7 @@ def chosen_key(described: Shape, source: str | None) -> Key | None:
     """
     if not described.keys:
         return None
-    read_before = {_singular(table) for table in shape(source).tables} if source else set()
+    read_before = {name for table in shape(source).tables for name in _names(table)} if source else set()
     for each in described.keys:
         if each.column.lower().endswith("_id") and each.column.lower()[:-3] in read_before:
             return each
@@ -66,8 +66,8 @@ def names_table(key: Key, text: str, source: str) -> bool:
     read = shape(source)
     column = key.column.lower()
     if column.endswith("_id"):
-        return column[:-3] in {_singular(table) for table in read.tables}
-    own = {f"{_singular(table)}_id" for table in shape(text).tables}
+        return column[:-3] in {name for table in read.tables for name in _names(table)}
+    own = {f"{name}_id" for table in shape(text).tables for name in _names(table)}
     tree = parsed(source)
     columns = {each.name.lower() for each in tree.find_all(exp.Column)} if tree is not None else set()
     return column == "id" and bool(own & columns)
@@ -166,6 +166,12 @@ def _with_lateral(tree: exp.Select | exp.SetOperation, key: Key, key_type: str) 
         f"SELECT {KEYS}.key AS {name}, one.* FROM unnest(${key.parameter}::{key_type}[]) AS {KEYS}(key)"  # noqa: S608
         f" CROSS JOIN LATERAL ({inner}) AS one"
     )
+
+
+def _names(table: str) -> set[str]:
+    """What a column that refers to a table calls it: `user` of users, `author` of shop_author."""
+    name = _singular(table)
+    return {name, name.partition("_")[2] or name}
 
 
 def _singular(table: str) -> str:

@@ -19,6 +19,7 @@ from headway.diagnose.rules import (
     http_cache_headers,
     missing_index,
     n_plus_one,
+    n_plus_one_by_counts,
     one_process,
     payload,
     saturated_host,
@@ -49,6 +50,7 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     http_cache_headers.find,
     compression.find,
     n_plus_one.find,
+    n_plus_one_by_counts.find,
     unused_index.find,
     duplicate_index.find,
 )
@@ -57,5 +59,6 @@ WHY_NOT: Mapping[str, Callable[[Evidence, str], str | None]] = {
     missing_index.RULE: missing_index.why_not,
     slow_statement.RULE: slow_statement.why_not,
     n_plus_one.RULE: n_plus_one.why_not,
+    n_plus_one_by_counts.RULE: n_plus_one_by_counts.why_not,
 }
 """Rule -> why it says nothing of a statement, by its id; None: it does, or it does not know that statement."""

@@ -16,12 +16,11 @@ from headway.diagnose.batch_remedy import Asked, of_statement
 from headway.diagnose.batching import chosen_key, names_table
 from headway.diagnose.rules import n_plus_one
 from headway.diagnose.statement_shape import Kind, canonical, shape, table_of
-from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Estimate, Finding, Location, Subject
 from headway.promises.spoken import duration_text
 from headway.thresholds import (
-    INDEXED_MIN_CALLS,
+    DATABASE_MIN_CALLS,
     N_PLUS_ONE_COUNTS_MAX_RATIO,
     N_PLUS_ONE_FOLLOWING_MIN_CALLS,
     N_PLUS_ONE_MIN_CALLS,
@@ -39,12 +38,13 @@ WEIGHT_RATIO = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """A statement called for each row of `source`, or only often: then `source` is None. `route`: where it seems to be."""
+    """A statement called for each row of `source`, or only often: then that is None. `route`: where it seems to be."""
 
     statement: Statement
     source: Statement | None
     route: str | None
     calls_each: float  # calls for each time the source was read; without one, for each request
+    also: tuple[str, ...] = ()  # routes with as many answers: each of their requests may have made one call
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -78,14 +78,17 @@ def why_not(evidence: Evidence, statement_id: str) -> str | None:
 def counted(evidence: Evidence, hits: PhaseHits) -> Iterator[Counted]:
     """The statements of one phase that were called as an N+1 is."""
     own = [each for each in evidence.statements if each.phase == hits.phase.name and not each.nested]
-    requests = answered(hits)
+    requests = int(hits.sent.sum())  # those that failed may have called it too
     for statement in own:
         if not _could_be(statement):
             continue
         source = _source(statement, own)
         if source is not None:
-            route = _route(hits, evidence.routes, source.calls)
-            yield Counted(statement=statement, source=source, route=route, calls_each=statement.calls / source.calls)
+            routes = _routes(hits, evidence.routes, source.calls)
+            route = routes[0] if len(routes) == 1 else None
+            each = statement.calls / source.calls
+            also = tuple(_routes(hits, evidence.routes, statement.calls))
+            yield Counted(statement=statement, source=source, route=route, calls_each=each, also=also)
         elif requests and statement.calls >= N_PLUS_ONE_MIN_CALLS * requests:
             yield Counted(statement=statement, source=None, route=None, calls_each=statement.calls / requests)
 
@@ -94,7 +97,7 @@ def _could_be(statement: Statement) -> bool:
     described = shape(statement.text)
     paged = described.offset or described.after
     reads = described.kind is Kind.READ and bool(described.keys) and not described.locks
-    return reads and not paged and not described.many_keys and statement.calls > INDEXED_MIN_CALLS
+    return reads and not paged and not described.many_keys and statement.calls >= DATABASE_MIN_CALLS
 
 
 def _source(statement: Statement, others: list[Statement]) -> Statement | None:
@@ -113,31 +116,27 @@ def _source(statement: Statement, others: list[Statement]) -> Statement | None:
     return min(found, key=lambda each: abs(each.rows - statement.calls), default=None)
 
 
-def _route(hits: PhaseHits, routes: tuple[str, ...], calls: int) -> str | None:
-    """The one route whose good answers are as many as the source's calls."""
+def _routes(hits: PhaseHits, routes: tuple[str, ...], calls: int) -> list[str]:
+    """Routes whose good answers are as many as the calls: each of their requests made one."""
     cells = hits.response
-    fitting = []
-    for number, name in enumerate(routes):
-        answers = int(cells.count[cells.route == number].sum())
-        if answers and abs(answers - calls) <= N_PLUS_ONE_COUNTS_MAX_RATIO * calls:
-            fitting.append(name)
-    return fitting[0] if len(fitting) == 1 else None
+    answers = {name: int(cells.count[cells.route == number].sum()) for number, name in enumerate(routes)}
+    return [name for name, n in answers.items() if n and abs(n - calls) <= N_PLUS_ONE_COUNTS_MAX_RATIO * calls]
 
 
 def _finding(evidence: Evidence, hits: PhaseHits, each: Counted) -> Finding:
     statement, source = each.statement, each.source
     cost_ns = each.calls_each * statement.mean_ns
-    where = f" in {one_line(each.route, 60)}" if each.route else ""
-    times = (
-        f"{each.calls_each:,.1f} times for each" if source is not None else f"{each.calls_each:,.1f} times a request,"
-    )
-    of = f" time that {one_line(source.text, 60)} was" if source is not None else " whichever it was,"
+    where = f", in {one_line(each.route, 60)}" if each.route else ""
+    if source is not None:
+        often = (
+            f"{each.calls_each:,.1f} times for each {one_line(source.text, 60)}: as often as that returned rows{where}"
+        )
+    else:
+        often = f"{each.calls_each:,.1f} times for each request sent, whichever made the calls"
     return Finding(
         rule=RULE,
         phase=hits.phase.name,
-        line=(
-            f"called {times}{of}{where}: {one_line(statement.text)}; {statement.share_ratio:.0%} of database time"
-        ),
+        line=f"{one_line(statement.text)} is called {often}; {statement.share_ratio:.0%} of database time",
         explains=(Subject.LATENCY, Subject.THROUGHPUT),
         share_ratio=statement.share_ratio,
         share_of="database time",
@@ -147,13 +146,10 @@ def _finding(evidence: Evidence, hits: PhaseHits, each: Counted) -> Finding:
             route=each.route, statement_id=statement.id, statement=statement.text,
             table=table_of(statement.text, shape(statement.text).keys[-1]),
         ),
-        confidence=Confidence.LIKELY if source is not None else Confidence.POSSIBLE,
+        confidence=Confidence.LIKELY if source is not None and not each.also else Confidence.POSSIBLE,
         cost_ns=cost_ns,
         reasons_for=_reasons_for(each, cost_ns),
-        reasons_against=(
-            "no traces were seen: that one request makes the calls is inferred from counts of the whole phase",
-            "an N+1 grows with the page: headway scale asks for two sizes and counts",
-        ),
+        reasons_against=_reasons_against(each),
         remedies=_remedies(evidence, each, cost_ns),
     )  # fmt: skip
 
@@ -167,9 +163,18 @@ def _busy(evidence: Evidence, hits: PhaseHits) -> float:
 def _reasons_for(each: Counted, cost_ns: float) -> tuple[str, ...]:
     time = f"{duration_text(cost_ns)} of execution each time, round trips not counted"
     if each.source is None:
-        return (f"{each.statement.calls:,} calls, more than {N_PLUS_ONE_MIN_CALLS} for each request answered", time)
+        return (f"{each.statement.calls:,} calls, more than {N_PLUS_ONE_MIN_CALLS} for each request sent", time)
     agree = f"{each.statement.calls:,} calls, and {each.source.rows:,} rows of {one_line(each.source.text, 60)}"
     return (f"{agree} in {each.source.calls:,} calls", time)
+
+
+def _reasons_against(each: Counted) -> tuple[str, ...]:
+    also = [f"{one_line(name, 60)} was answered as often: each of its requests may make one call" for name in each.also]
+    return (
+        *also,
+        "no traces were seen: that one request makes the calls is inferred from counts of the whole phase",
+        "an N+1 grows with the page: headway scale asks for two sizes and counts",
+    )
 
 
 def _remedies(evidence: Evidence, each: Counted, cost_ns: float) -> tuple[Remedy, ...]:
