@@ -169,7 +169,7 @@ def test_a_target_that_dies_is_counted_to_the_end(tmp_path: Path) -> None:
         dying.join()
     assert time.monotonic() - began < 8
     assert found.planned.sum() == 400
-    assert 100 < kinds(found).total() < 260
+    assert 50 < kinds(found).total() < 260  # it dies half a second after the measured time is said to have begun
     assert set(kinds(found)) <= {FailureKind.CONNECT, FailureKind.RESET}
     assert found.finished
 
