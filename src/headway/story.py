@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from headway import line, proving
 from headway.diagnose.rules import missing_index
+from headway.gate import plan
 from headway.lab import Lab, shop_folder
 from headway.lab import sources as lab_sources
 from headway.prove.clone import ROOM, CopyBy
@@ -62,9 +63,9 @@ def tell(*, root: Path, state: Path, scale: float, duration_s: float | None, kee
         say("slow form: one app server, a connection per request, no secondary index, no cache")
         before = judged_at(lab, SLOW_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
         if proven(lab, before, root=root):
-            say("the same slow form with the indexes that were proven, and nothing else")
+            say("the same slow form with the indexes that were proven, and nothing else, under its ordinary load alone")
             short_s = min(duration_s or BETWEEN_S, BETWEEN_S)
-            judged(lab, promise, root=root, duration_s=short_s)
+            judged(lab, promise, root=root, duration_s=short_s, ordinary_load=True)
         say("the same code with its settings on: pool, batched page, cache, edge, indexes, replica")
         after = judged_at(lab, FAST_STAGE, promise, root=root, scale=scale, duration_s=duration_s)
     finally:
@@ -102,11 +103,19 @@ def judged_at(
     return judged(lab, promise, root=root, duration_s=duration_s)
 
 
-def judged(lab: Lab, promise: Promise, *, root: Path, duration_s: float | None) -> line.Judged:
-    """Judge the promise on the lab as it stands, and print the verdict."""
+def judged(
+    lab: Lab, promise: Promise, *, root: Path, duration_s: float | None, ordinary_load: bool = False
+) -> line.Judged:
+    """
+    Judge the promise on the lab as it stands, and print the verdict.
+
+    `ordinary_load`: only those criteria that hold under the scenario's own load; the others are left out, not judged.
+    """
     sources = line.with_rules(lab_sources(lab.status()), sorted((shop_folder() / "monitoring").glob("*.yml")))
     sources = replace(sources, answers=True)
     scenario = line.find_scenario(None, promise, sources.target_url)
+    if ordinary_load:
+        promise = plan.ordinary_only(promise, scenario)
     found = line.validate(promise, scenario, sources, root=root, duration_s=duration_s)
     print(terminal.verdict_text(found.verdict, found.findings, stream=sys.stdout), flush=True)
     return found

@@ -14,7 +14,7 @@ from scipy import stats
 
 from headway.gate.case import weigh
 from headway.gate.judge import judge
-from headway.gate.plan import plan
+from headway.gate.plan import ordinary_only, plan
 from headway.gate.seconds import answers
 from headway.load import histogram, intervals
 from headway.model import (
@@ -56,6 +56,15 @@ P95 = clause(Subject.LATENCY, 100)
 ERRORS = clause(Subject.ERROR_RATE, 0.01)
 THROUGHPUT = clause(Subject.THROUGHPUT, 100.0, comparison=Comparison.GE)
 AT_RATE = replace(PHASE, name="100 req/s", rate_per_s=101, max_connections=300)
+
+
+def test_under_the_ordinary_load_alone_no_criterion_with_a_load_of_its_own_is_left() -> None:
+    """A rate that is promised, or under which something is, is left out; what was not understood stays."""
+    unclear = replace(made_promise(P95).criteria[0], id="AC-US1-09", clauses=(), not_understood="why")
+    whole = made_promise(P95, THROUGHPUT, replace(P95, at_rate_per_s=50.0))
+    left = ordinary_only(replace(whole, criteria=(*whole.criteria, unclear)), SCENARIO)
+    assert [each.clauses for each in left.criteria] == [(P95,), ()]
+    assert [each.name for each in plan(left, SCENARIO).phases] == ["scenario"]
 
 
 def steady(ms: float, *, seconds: int = 20, each: int = 100, spread: float = 0.05) -> list[list[float]]:

@@ -59,6 +59,12 @@ def plan(promise: Promise, scenario: Scenario, *, duration_s: float | None = Non
     return LoadPlan(phases=(ordinary, *rated))
 
 
+def ordinary_only(promise: Promise, scenario: Scenario) -> Promise:
+    """The promise without the criteria that name a load of their own."""
+    kept = (each for each in promise.criteria if all(phase_of(clause, scenario)[1] is None for clause in each.clauses))
+    return replace(promise, criteria=tuple(kept))
+
+
 def at_rate(scenario: Scenario, ordinary: Phase, promise: Promise, rate_per_s: float, *, name: str) -> Phase:
     """
     A phase of a steady rate, of requests.
