@@ -116,6 +116,16 @@ class Connection(asyncio.Protocol):
             self._engine.unasked(self)
             return
         if not self._received:  # the first of this answer
+            heads = self._heads
+            if (
+                data.startswith(heads.last)
+                and len(data) == heads.last_bytes
+                and self.visit is None
+                and not self.head_only
+            ):
+                self.busy = False
+                self._engine.answered(self, heads.last_status, heads.last_bytes, reusable=True)
+                return
             known = self._known(data[: data.find(b"\r\n\r\n")])
             if known is not None and known[0] == len(data) and not self.head_only:
                 self.busy = False

@@ -15,7 +15,7 @@ from headway.load.connection import Connection, TimedConnection
 from headway.load.dial import DialFailed
 from headway.load.lines import Lines
 from headway.load.pacer import NEVER
-from headway.load.recorder import FULL
+from headway.load.recorder import FULL, HIT
 from headway.load.visit import Hop
 from headway.model import FailureKind, Wire
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from headway.load.recorder import Recorder
     from headway.load.starts import Starts
     from headway.load.visit import Visit
+
+pack, SIZE = HIT.pack_into, HIT.size
 
 
 class Engine(Lines):
@@ -110,9 +112,12 @@ class Engine(Lines):
             recorder.statuses[status] += 1
             recorder.received_bytes += received
             if status in good if good else 200 <= status < 400:
-                hits = recorder.hits
-                hits.extend((connection.route, now_ns - connection.intended_ns, now_ns - connection.sent_ns))
-                if len(hits) >= FULL:
+                held = recorder.held  # Recorder.hit, written out
+                pack(
+                    recorder.hits, held, connection.route, now_ns - connection.intended_ns, now_ns - connection.sent_ns
+                )
+                recorder.held = held = held + SIZE
+                if held >= FULL:
                     recorder.fold()
                 if connection.timed:
                     self._time(connection, now_ns)
@@ -232,10 +237,7 @@ class Engine(Lines):
         if failure is not None:
             self._fail_visit(visit, failure[0], failure[1])
         elif measured:
-            hits = self._recorder.hits
-            hits.extend((visit.leg.route, now_ns - visit.due_ns, now_ns - visit.sent_ns))
-            if len(hits) >= FULL:
-                self._recorder.fold()
+            self._recorder.hit(visit.leg.route, now_ns - visit.due_ns, now_ns - visit.sent_ns)
             if connection.timed:
                 self._time(connection, now_ns)
         pause_ns = visit.pause_ns()

@@ -17,13 +17,23 @@ _OTHERWISE = re.compile(rb"\r\n(?:transfer-encoding|upgrade|content-length[^:]*:
 _BODILESS = frozenset({204, 304})
 
 
-class Heads:
-    """`known`: head without its last empty line -> (bytes of the whole answer, status)."""
+NONE = b"\0"
+"""No answer begins so."""
 
-    __slots__ = ("_left", "known")
+
+class Heads:
+    """
+    `known`: head without its last empty line -> (bytes of the whole answer, status).
+
+    `last`, `last_bytes`, `last_status`: the one learnt last, with its empty line: where all answers are alike,
+    comparing with it is cheaper than looking it up.
+    """
+
+    __slots__ = ("_left", "known", "last", "last_bytes", "last_status")
 
     def __init__(self) -> None:
         self.known: dict[bytes, tuple[int, int]] = {}
+        self.last, self.last_bytes, self.last_status = NONE, 0, 0
         self._left = LEARNT_AT_ONCE
 
     def renew(self) -> None:
@@ -44,3 +54,4 @@ class Heads:
             if len(self.known) >= MOST:
                 self.known.clear()
             self.known[head] = (len(answer), status)
+            self.last, self.last_bytes, self.last_status = answer[: end + 4], len(answer), status

@@ -1,7 +1,7 @@
 """
 What one worker counts: constant memory however many requests there are.
 
-The hot path appends numbers to one flat array; `flush` folds it into sparse histograms once a second.
+The hot path packs numbers into one flat buffer; `flush` folds it into sparse histograms once a second.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import resource
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 Sparse = tuple[list[int], list[int]]
 """Buckets and their counts, of the same length."""
-FULL = 3 << 11
-"""Numbers held before a fold, which takes a fifth of a millisecond then: what is due meanwhile is late by that."""
+HIT = Struct("=qqq")
+"""A good answer: route, response ns, service ns. Packed where it is kept: half the time of appending three numbers."""
+FULL = HIT.size << 11
+"""Bytes of hits held before a fold, which takes a fifth of a millisecond then: what is due meanwhile waits."""
 DETAILS = ("connect", "tls", "first_byte", "body")
 """The parts of a request's time; their numbers are kept apart only when they are asked for."""
 ERROR_SAMPLES = 5
@@ -75,7 +78,8 @@ class Recorder:
 
     def __init__(self, routes: int) -> None:
         self._routes = routes
-        self.hits = array("q")  # route, response ns, service ns, ...: good answers
+        self.hits = bytearray(FULL)  # HIT after HIT
+        self.held = 0  # bytes of them
         self.lates = array("q")  # ns, of every request sent
         self.lags = array("q")
         self.details = {measure: array("q") for measure in DETAILS}  # route, ns, ...: good answers, when asked for
@@ -96,6 +100,13 @@ class Recorder:
         self._cpu_s = cpu_s()
         self._since_ns = 0
 
+    def hit(self, route: int, response_ns: int, service_ns: int) -> None:
+        """One good answer."""
+        HIT.pack_into(self.hits, self.held, route, response_ns, service_ns)
+        self.held += HIT.size
+        if self.held >= FULL:
+            self.fold()
+
     def failed(self, route: int, kind: FailureKind, message: str = "") -> None:
         """One request got no good answer."""
         self.failures[route, kind.name] += 1
@@ -109,11 +120,11 @@ class Recorder:
 
     def fold(self) -> None:
         """Empty the flat arrays into the histograms."""
-        if self.hits:
-            table = np.array(self.hits, dtype=np.int64).reshape(-1, 3)
+        if self.held:
+            table = np.frombuffer(self.hits, dtype=np.int64, count=self.held // 8).reshape(-1, 3)
             for measure in range(2):
                 np.add.at(self._folded[measure], (table[:, 0], bucket_of(table[:, measure + 1])), 1)
-            del self.hits[:]
+            self.held = 0
         if self.lates:
             self._lateness += np.bincount(bucket_of(np.array(self.lates, dtype=np.int64)), minlength=BUCKETS)
             del self.lates[:]
