@@ -35,7 +35,7 @@ MEASURING = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what must run alone: `scripts/test` runs the others two at a time."""
+    """Mark what must run alone: `scripts/test` runs the others three at a time."""
     for item in items:
         if item.path.parent.name != "unit" and item.path.name.startswith(MEASURING):
             item.add_marker(pytest.mark.alone)
