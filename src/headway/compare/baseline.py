@@ -160,7 +160,7 @@ def _sample(phase: Sample) -> dict[str, Any]:
             good = own & (phase.bucket != FAILED)
             text = ""
             if good.any():
-                text = encoded((phase.bucket[good].tolist(), phase.count[good].tolist())).partition(",")[2]
+                text = encoded((phase.bucket[good], phase.count[good])).partition(",")[2]
             cells.append([unit, route, int(phase.count[own & ~good].sum()), text])
     planned = None if phase.planned is None else phase.planned.tolist()
     return {
@@ -190,7 +190,8 @@ def _sample_back(name: str, content: dict[str, Any]) -> Sample:
     parts: list[tuple[int, int, int, int]] = []
     for unit, route, failed, text in content["cells"]:
         if text:
-            parts += [(unit, route, bucket, count) for bucket, count in zip(*decoded(text), strict=True)]
+            buckets, counts = (each.tolist() for each in decoded(text))
+            parts += [(unit, route, bucket, count) for bucket, count in zip(buckets, counts, strict=True)]
         if failed:
             parts.append((unit, route, FAILED, failed))
     table = np.array(parts, dtype=np.int64).reshape(-1, 4)

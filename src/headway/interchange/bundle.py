@@ -232,7 +232,10 @@ def _of_intervals(foreign: Foreign) -> Seconds:
     for number in range(length):
         routes = by_second.get(number, {})
         line = _line(number, good=sum(sum(each.values()) for each in routes.values()), failed=Counter())
-        line.service = {route: (sorted(each), [each[at] for at in sorted(each)]) for route, each in routes.items()}
+        line.service = {
+            route: (np.array(sorted(each)), np.array([each[at] for at in sorted(each)]))
+            for route, each in routes.items()
+        }
         lines.append(line)
     return Seconds(began_at_s=began, length=length, lines=lines)
 
@@ -245,10 +248,9 @@ def _line(number: int, *, good: int, failed: Counter[tuple[int, str]]) -> Second
     )  # fmt: skip
 
 
-def cells(buckets: IntArray) -> tuple[list[int], list[int]]:
+def cells(buckets: IntArray) -> tuple[IntArray, IntArray]:
     """Filled buckets and their counts."""
-    found, counts = np.unique(buckets, return_counts=True)
-    return found.tolist(), counts.tolist()
+    return np.unique(buckets, return_counts=True)
 
 
 def _write_log(folder: Path, seconds: Seconds, errors: tuple[str, ...]) -> None:

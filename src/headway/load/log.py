@@ -24,9 +24,12 @@ from headway.load.histogram import HIGHEST_NS, LOWEST_NS, SIGNIFICANT_DIGITS, hi
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from headway.load.recorder import Second, Sparse
 
 MEASURES = ("response", "service")
+SPARSE = ("lateness", "loop_lag")
 LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
 
 
@@ -60,7 +63,10 @@ class LoadLog:
                 at_s = self.offset_s(started_at_s) + second.second
                 self._hits.write(f"Tag=p{phase}.r{route}.{measure},{at_s:.3f},1.000,{encoded(cells)}\n")
         self._hits.flush()
-        facts = {name: value for name, value in vars(second).items() if name not in (*MEASURES, "details")}
+        facts = {
+            name: [each.tolist() for each in value] if name in SPARSE else value
+            for name, value in vars(second).items() if name not in (*MEASURES, "details")
+        }  # fmt: skip
         self.event("second", phase, worker=worker, **facts)
 
     def close(self) -> None:
@@ -71,10 +77,9 @@ class LoadLog:
 
 def encoded(cells: Sparse) -> str:
     """`max in ms,compressed histogram` as the interval log has them."""
-    buckets, counts = (np.array(each, dtype=np.int64) for each in cells)
+    buckets, counts = (each.astype(np.int64) for each in cells)
     histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
-    for index, count in zip(buckets.tolist(), counts.tolist(), strict=True):
-        histogram.counts[index] = count
+    _counts(histogram)[buckets] = counts
     histogram.total_count = int(counts.sum())
     histogram.min_value = max(1, int(lowest_ns(buckets[:1])[0]))
     histogram.max_value = int(highest_ns(buckets[-1:])[0])
@@ -88,9 +93,11 @@ def decoded(text: str) -> Sparse:
     Raises:
         Exception: of several kinds, when the text is damaged; the caller names the line.
     """
-    histogram = HdrHistogram.decode(text)
-    counts = np.ctypeslib.as_array(
-        ctypes.cast(histogram.counts, ctypes.POINTER(ctypes.c_int64)), (histogram.counts_len,)
-    )
+    counts = _counts(HdrHistogram.decode(text))
     filled = np.flatnonzero(counts)
-    return filled.tolist(), counts[filled].tolist()
+    return filled, counts[filled]
+
+
+def _counts(histogram: HdrHistogram) -> NDArray[np.int64]:
+    """The histogram's own counts, (BUCKETS,), to be read and written."""
+    return np.ctypeslib.as_array(ctypes.cast(histogram.counts, ctypes.POINTER(ctypes.c_int64)), (histogram.counts_len,))
