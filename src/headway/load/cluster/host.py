@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import pickle
 import platform
 import socket
@@ -122,7 +123,7 @@ class Hosted:
         self._number = 0
         self._news = asyncio.Event()
         self._over = False
-        self.asked_at_s = monotonic()
+        self.asked_at_s = math.inf  # while it starts it is waited for: READY_S is its limit then
         self._pipe, theirs = new_pipe()
         with theirs:
             self._process = subprocess.Popen(
@@ -140,6 +141,7 @@ class Hosted:
                 while not self._said:
                     self._news.clear()
                     await self._news.wait()
+            self.asked_at_s = monotonic()
             said = pickle.loads(self._said.popleft()[1])  # noqa: S301 - our own process
             return None if said[0] == "ready" else str(said[1])
         return f"nothing came in {READY_S:g} s"
