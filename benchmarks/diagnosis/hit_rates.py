@@ -87,8 +87,9 @@ def by_valkey(
         client, stream, ttl_s=ttl_s, entries=entries, value_bytes=VALUE_BYTES, forget_on_write=False, budget_s=budget_s
     )
     outcome = simulate.run(
-        stream, capacity=entries, ttl_s=ttl_s, sampled_clock_s=found.speed if entries < stream.distinct else None
-    )
+        stream, capacity=entries, ttl_s=ttl_s, sampled_clock_s=found.speed if entries < stream.distinct else None,
+        clock_began_s=found.clock_began_s,
+    )  # fmt: skip
     return float(found.hits.sum() / found.reads.sum()), outcome.hit_ratio
 
 
