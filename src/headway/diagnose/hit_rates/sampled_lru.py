@@ -47,7 +47,7 @@ class SampledCache:
         self._random = Random(seed)  # noqa: S311 - which key is evicted is no secret
         self._kept: dict[int, Entry] = {}
         self._used_at: dict[int, int] = {}  # in ticks of the clock
-        self._buckets: list[list[int]] = [[]]
+        self._buckets: list[list[int | None]] = [[]]
         self._pool: list[tuple[int, int]] = []  # (idle ticks when it was put in, key), the longest idle last
         self._stored: deque[tuple[int, int]] = deque()
         self.evicted = self.expired = self.used_peak = self.entries_peak = 0
@@ -73,15 +73,31 @@ class SampledCache:
         if len(self._kept) > BUCKET_PLACES * len(self._buckets):
             self._widen()
         else:
-            self._buckets[_spread(key) % len(self._buckets)].append(key)
+            self._place(key)
         if self._ttl_ns is not None:
             self._stored.append((entry[0], key))
         self.entries_peak = max(self.entries_peak, len(self._kept))
 
     def drop(self, key: int) -> None:
         """Forget it."""
-        if self._kept.pop(key, None) is not None:
-            self._buckets[_spread(key) % len(self._buckets)].remove(key)
+        if self._kept.pop(key, None) is None:
+            return
+        bucket = self._bucket(key)
+        if len(bucket) <= BUCKET_PLACES:
+            bucket[bucket.index(key)] = None
+        elif (last := bucket.pop()) != key:  # the last place of a chain fills the hole
+            bucket[bucket.index(key)] = last
+
+    def _bucket(self, key: int) -> list[int | None]:
+        return self._buckets[_spread(key) % len(self._buckets)]
+
+    def _place(self, key: int) -> None:
+        """In the bucket's first free place; a full one gets more places behind it."""
+        bucket = self._bucket(key)
+        if None in bucket:
+            bucket[bucket.index(None)] = key
+        else:
+            bucket.append(key)
 
     def _tick(self, now_ns: int) -> int:
         return (now_ns - self._clock_began_ns) // self._clock_ns
@@ -90,7 +106,7 @@ class SampledCache:
         """The table doubles when it is full; it does not shrink while it is nearly so."""
         self._buckets = [[] for _ in range(2 * len(self._buckets))]
         for key in self._kept:
-            self._buckets[_spread(key) % len(self._buckets)].append(key)
+            self._place(key)
 
     def _evict(self, tick: int) -> None:
         while True:
@@ -115,6 +131,8 @@ class SampledCache:
         seen = 0
         while seen < wanted:
             for key in self._buckets[int(self._random.random() * len(self._buckets))]:
+                if key is None:
+                    continue
                 seen += 1
                 if len(found) < wanted:
                     found.append(key)
