@@ -164,43 +164,58 @@ def parsed(line: bytes) -> Seen | None:
     return Seen(at_s=float(match[1]), client=match[2], command=command, keys=tuple(keys[:most]))
 
 
+@dataclass(kw_only=True)
+class _Reads:
+    """Reads of one key in a burst: waiting for a store, with whether the key was seen stored; and the missed ones."""
+
+    waiting: list[tuple[Seen, bool]] = field(default_factory=list)
+    missed: list[Seen] = field(default_factory=list)
+
+
 def count(tally: _Tally, seen: Iterable[Seen]) -> None:
     """
     Add one burst: each store takes the latest read of its key not older than STORED_WITHIN_S as its miss.
 
-    Of the same connection, if there is one; connections may be pooled. Reads in the burst's last STORED_WITHIN_S are
-    left undecided unless the key was stored meanwhile.
+    Of the same connection, if there is one; connections may be pooled. Reads so near to the burst's end that a store
+    could still have followed, as the burst's slowest did, are left undecided, hits and misses alike.
     """
     burst = list(seen)
     if not burst:
         return
-    ends_s = burst[-1].at_s
-    waiting: dict[bytes, list[tuple[Seen, bool]]] = defaultdict(list)  # reads, and whether the key was seen stored
+    by_key: dict[bytes, _Reads] = defaultdict(_Reads)
     there: set[bytes] = set()
+    gaps_s: list[float] = []
     tally.commands += len(burst)
-    tally.watched_s += ends_s - burst[0].at_s
+    tally.watched_s += burst[-1].at_s - burst[0].at_s
     for each in burst:
         for key in each.keys:
             if len(tally.named) < MOST_KEYS or key in tally.named:
                 tally.named[key] += 1
-                _one(tally, each, key, waiting[key], there)
-    for key, reads in waiting.items():
-        tally.present[key] += sum(known for _, known in reads)
-        tally.undecided[key] += sum(not known and ends_s - read.at_s < STORED_WITHIN_S for read, known in reads)
+                _one(tally, each, key, by_key[key], there, gaps_s)
+    decided_s = burst[-1].at_s - max(gaps_s, default=STORED_WITHIN_S)
+    for key, reads in by_key.items():
+        tally.misses[key] += sum(read.at_s <= decided_s for read in reads.missed)
+        tally.present[key] += sum(known and read.at_s <= decided_s for read, known in reads.waiting)
+        late = sum(read.at_s > decided_s for read in (*reads.missed, *(read for read, _ in reads.waiting)))
+        tally.undecided[key] += late
 
 
-def _one(tally: _Tally, each: Seen, key: bytes, reads: list[tuple[Seen, bool]], there: set[bytes]) -> None:
+def _one(
+    tally: _Tally, each: Seen, key: bytes, reads: _Reads, there: set[bytes], gaps_s: list[float]
+) -> None:  # fmt: skip
     if each.command in READS:
         tally.reads[key] += 1
-        reads.append((each, key in there))
+        reads.waiting.append((each, key in there))
     elif each.command in STORES:
         tally.writes[key] += 1
         there.add(key)
-        recent = [read for read in reads if each.at_s - read[0].at_s <= STORED_WITHIN_S]
+        recent = [read for read in reads.waiting if each.at_s - read[0].at_s <= STORED_WITHIN_S]
         if recent:
             own = [read for read in recent if read[0].client == each.client]
-            tally.misses[key] += 1
-            reads.remove((own or recent)[-1])
+            found = (own or recent)[-1]
+            reads.waiting.remove(found)
+            reads.missed.append(found[0])
+            gaps_s.append(each.at_s - found[0].at_s)
     elif each.command in DROPS:
         tally.writes[key] += 1
         there.discard(key)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 TIMEOUT_S = 3.0
+OWN_NAME = "headway"
 RECONNECTS = 2
 """After a connection that was closed: a server that was restarted is asked again, one that is silent is not."""
 
@@ -38,6 +39,7 @@ class CacheSession:
         self.opened = 0
         self._url = url
         self._client: redis.Redis | None = None
+        self._named = True  # so that the server's own lists tell Headway's connections from the service's
         self._lock = threading.Lock()
 
     def info(self, section: str | None = None) -> tuple[dict[str, Any], Counter[str], int]:
@@ -102,8 +104,8 @@ class CacheSession:
             retry = Retry(ConstantBackoff(0.1), RECONNECTS, supported_errors=(redis.ConnectionError,))
             try:
                 self._client = redis.Redis.from_url(
-                    self._url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, client_name="headway",
-                    retry=retry,
+                    self._url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=retry,
+                    client_name=OWN_NAME if self._named else None,
                 )  # fmt: skip
             except ValueError as exc:
                 raise self.refusal(exc) from exc
@@ -132,6 +134,10 @@ class CacheSession:
         try:
             answer = send(*words)
         except redis.exceptions.NoPermissionError as exc:
+            if self._named and "client|setname" in str(exc):  # the connection's own, not what was asked
+                self.close()
+                self._client, self._named = None, False
+                return self._send(*words)
             raise NotAllowed(right(name)) from exc
         self.own[name] += 1
         return answer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.conventions import CACHE_SLOW_FILE
 from headway.evidence import columns
-from headway.evidence.cache_session import NotAllowed
+from headway.evidence.cache_session import OWN_NAME, NotAllowed
 from headway.evidence.cache_words import Templates, keys_of
 from headway.evidence.collector import Collector, failed, present
 from headway.model import CacheSlow, SourceState
@@ -23,7 +23,6 @@ MOST = 128
 """Entries asked for at once: as many as a server keeps unless told otherwise (slowlog-max-len)."""
 MOST_IN_A_PHASE = 10_000
 CLIENTS = 5
-OWN_NAME = "headway"
 
 Entry = tuple[str, bytes | None, float, str]
 """Command, its first key, ns, the client's name."""
