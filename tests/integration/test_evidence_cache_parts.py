@@ -206,11 +206,14 @@ def test_inferred_hits_are_near_the_truth(valkey_url: str, session: CacheSession
         time.sleep(0.1)
         monitor = CacheMonitor(session, wanted=True)
         assert monitor.check().presence is Presence.PRESENT
+        commands = CacheCommands(session)
+        commands.begin(PHASE, 0.0)
         monitor.begin(PHASE, 0.0)
         monitor.sample(0.0)
         monitor.sample(1.0)  # not yet due again
         monitor.sample(6.0)
         monitor.end(PHASE, 7.0)
+        commands.end(PHASE, 7.0)
     finally:
         load.over.set()
         load.join()
@@ -224,6 +227,7 @@ def test_inferred_hits_are_near_the_truth(valkey_url: str, session: CacheSession
     misses = sum(each.misses for each in found.values()) / sum(each.hits + each.misses for each in found.values())
     assert misses == pytest.approx(one.misses_counted / one.lookups_counted, abs=0.05)
     assert one.watched_s < 1.1
+    assert {each.name for each in commands.commands} == {"get", "set", "del"}  # nothing of the bursts' connections
 
 
 def test_monitor_is_not_sent_unless_asked_for(service: redis.Redis, session: CacheSession) -> None:
@@ -261,6 +265,7 @@ def test_each_missing_right_is_said_with_its_cure(service: redis.Redis, valkey_u
     assert "+latency|histogram" in commands.remark
     assert "+ping" in cache.remark
     assert cache.uses[0].ping_p50_ns is None
+    assert dict(cache.uses[0].errors) == {}  # Headway's own refusals are none of the service's errors
 
 
 def test_a_server_without_histograms_is_said(service: redis.Redis, valkey_url: str) -> None:

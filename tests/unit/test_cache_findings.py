@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headway import diagnose
+from headway.diagnose import route_keys
+from headway.diagnose.hit_rates import curves, shards
+from headway.diagnose.hit_rates.stream import made
+from headway.diagnose.route_keys import RouteKeys
 from headway.evidence import cache_commands, cache_monitor, cache_words
 from headway.evidence.cache_words import Templates
 from headway.model import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse, Confidence, Finding
@@ -76,6 +81,31 @@ def test_evictions_are_not_said_of_what_has_another_cause(use: CacheUse, rules: 
     assert said(run(use)).keys() == rules
 
 
+@pytest.mark.parametrize(("off", "explained"), [(0.0, True), (0.2, False)])
+def test_more_room_is_promised_only_where_the_requests_explain_the_cache(
+    monkeypatch: pytest.MonkeyPatch, off: float, explained: bool
+) -> None:
+    """A route whose curve has the hit rate that was counted says what more would give; another says nothing of it."""
+    reads = np.random.default_rng(4).zipf(1.3, 20_000) % 2_000
+    stream = made(reads, np.arange(20_000, dtype=np.int64) * 1_000_000)
+    keys = RouteKeys(route="GET /users/{id}", stream=stream, possible=stream, known_by="a test")
+    monkeypatch.setattr(route_keys, "of_phase", lambda _evidence, _hits: {"GET /users/{id}": keys})
+    at_held, at_all = curves.lru(shards.fixed_rate(stream, 1.0), [200, stream.distinct])
+    hits = round((float(at_held) - off) * 20_000)
+    use = replace(
+        USE, hits=hits, misses=20_000 - hits, evicted=19_000 - hits, keys_by_database={"db0": 200}
+    )  # fmt: skip
+    found = said(run(use))["cache-evictions"]
+    estimate = found.remedies[0].estimate
+    if not explained:
+        assert estimate is None
+        assert "room for all" not in found.line
+        return
+    assert estimate is not None
+    assert estimate.after == pytest.approx(float(at_all))
+    assert f"with room for all {stream.distinct:,} keys it would hit {at_all:.0%}" in found.line
+
+
 def test_a_command_that_holds_the_thread_is_said_with_its_alternative() -> None:
     """KEYS 100 times of 20 ms in 20 s is 10% of the time, with SCAN as what to do."""
     found = said(run(cache_commands=(COMMAND,)))["slow-cache-command"]
@@ -125,8 +155,8 @@ def test_templates_keep_shared_words_and_no_names() -> None:
     """Ids, tokens, names and UUIDs are values; a word that many keys share is kept, one of few keys is not."""
     keys = [f"user:{n}:cart".encode() for n in range(50)] + [f"user:{n}:name".encode() for n in range(50)]
     keys += [b"user:alice:cart", b"session:550e8400-e29b-41d4-a716-446655440000", b"leaderboard", b"\xff\x00\x1b[31m"]
-    made = Templates(keys)
-    assert {made.of(each) for each in keys} == {
+    found = Templates(keys)
+    assert {found.of(each) for each in keys} == {
         "user:{}:cart", "user:{}:name", "session:{}", "leaderboard", "{}"
     }  # fmt: skip
     many = [f"name{chr(97 + n % 26)}{chr(97 + n // 26)}:x".encode() for n in range(200)]
@@ -136,9 +166,9 @@ def test_templates_keep_shared_words_and_no_names() -> None:
 @given(st.lists(st.binary(max_size=60), max_size=40))
 def test_no_key_can_put_a_character_into_a_template(keys: list[bytes]) -> None:
     """Whatever a key holds, its template is of ASCII letters, digits, separators and braces alone."""
-    made = Templates(keys)
+    found = Templates(keys)
     for each in keys:
-        assert set(made.of(each)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/|.#@_-{}")
+        assert set(found.of(each)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/|.#@_-{}")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ class Cache(Collector):
             return failed(self.name, "its user may not send INFO", str(exc))
         except (redis.RedisError, OSError) as exc:
             raise self._session.refusal(exc) from exc
+        try:
+            self._session.ping_ns()
+        except NotAllowed as exc:  # asked now, so that the refusal is none of a phase's errors
+            self._pings_ns = None
+            self._say(f"no round trips, as its user may not send PING ({exc})")
         product = "valkey" if "valkey_version" in info else "redis"
         self.versions[product] = str(info[f"{product}_version"])
         where = " (one node of a cluster: nothing is said of the others)" if info.get("cluster_enabled") else ""
@@ -73,9 +78,11 @@ class Cache(Collector):
         self._look(self._before[0])
 
     def sample(self, at_s: float) -> None:
-        if self._before is not None:
-            self._ping()
-            self._advance(int(at_s - self._begun_s))
+        if self._before is None or self._session is None:
+            return
+        if self._pings_ns is not None:
+            self._pings_ns.append(self._session.ping_ns())
+        self._advance(int(at_s - self._begun_s))
 
     def end(self, phase: Phase, at_s: float) -> None:
         if self._before is None:
@@ -85,7 +92,7 @@ class Cache(Collector):
         self._before = None
         if self._restarted:
             self.lower_bound_phases.add(phase.name)
-            self.remark = f"restarted or reset during {', '.join(sorted(self.lower_bound_phases))}"
+            self._say(f"restarted or reset during {phase.name}")
 
     def write(self, folder: Path) -> None:
         if self._session is not None:
@@ -133,14 +140,8 @@ class Cache(Collector):
             ping_maximum_ns=float(max(pings)) if pings else None,
         )
 
-    def _ping(self) -> None:
-        if self._session is None or self._pings_ns is None:
-            return
-        try:
-            self._pings_ns.append(self._session.ping_ns())
-        except NotAllowed as exc:
-            self._pings_ns = None
-            self.remark = f"no round trips, as its user may not send PING ({exc})"
+    def _say(self, remark: str) -> None:
+        self.remark = "; ".join(each for each in (self.remark, remark) if each)
 
     def _advance(self, second: int) -> Reading:
         """Read, see whether the counters began again, and credit what was added to the second it was added in."""

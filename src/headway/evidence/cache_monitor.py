@@ -35,6 +35,8 @@ MOST_KEYS = 100_000
 STORED_WITHIN_S = 0.25
 """A key stored so soon after it was read was stored because it was missed. Slower services' misses pass for hits, which
 the server's own count then shows."""
+HANDSHAKE = ("hello", "client|setname", "client|setinfo", "client|setinfo")
+"""What a new connection of redis-py sends of its own."""
 _LINE = re.compile(rb'\+?(\d+\.\d+) \[\d+ (.*?)\] "((?:[^"\\]|\\.)*)"(.*)', re.DOTALL)
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _LONGEST_LINE = 4_096
@@ -134,6 +136,7 @@ class CacheMonitor(Collector):
         seen: list[Seen] = []
         try:
             connection.connect()
+            self._session.own.update(HANDSHAKE)
             connection.send_command("MONITOR")
             connection.read_response()
             self._session.own["monitor"] += 1
