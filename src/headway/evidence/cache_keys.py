@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 MOST_KEYS = 10_000
 MOST_S = 3.0
-LOT = 200
+LOT = 20
+"""Keys asked about at once: few, as the server counts what it buffers to its memory, and evicts keys for it."""
 SAMPLES = 5
 """Members of a collection that MEMORY USAGE weighs; the rest is taken to be like them. The server's own default."""
 
