@@ -44,6 +44,7 @@ class Cache(Collector):
         self._per_second: list[tuple[int, int, int]] = []
         self._pings_ns: list[int] | None = []
         self._clients = self._blocked = 0
+        self._keys: list[int] = []
         self.uses: list[CacheUse] = []
 
     def check(self) -> SourceState:
@@ -75,6 +76,7 @@ class Cache(Collector):
         self._restarted, self._per_second = False, []
         self._pings_ns = None if self._pings_ns is None else []
         self._clients = self._blocked = 0
+        self._keys = []
         self._look(self._before[0])
 
     def sample(self, at_s: float) -> None:
@@ -133,7 +135,8 @@ class Cache(Collector):
             blocked_peak=self._blocked,
             cpu_ratio=None if self._restarted else _cpu_ratio(before, now, lasted_s),
             lasted_s=lasted_s,
-            keys_by_database={name: int(each["keys"]) for name, each in now.items() if _is_database(name, each)},
+            keys_by_database=_keys(now),
+            keys_mean=statistics.fmean(self._keys),
             errors=_errors(since, now),
             pings=len(pings),
             ping_p50_ns=float(statistics.median(pings)) if pings else None,
@@ -165,11 +168,16 @@ class Cache(Collector):
     def _look(self, info: Mapping[str, Any]) -> None:
         self._clients = max(self._clients, int(info.get("connected_clients", 0)) - OWN_CLIENTS)
         self._blocked = max(self._blocked, int(info.get("blocked_clients", 0)))
+        self._keys.append(sum(_keys(info).values()))
 
 
 def began_again(last: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether the server was restarted, or CONFIG RESETSTAT was sent, between two readings of INFO."""
     return last["run_id"] != now["run_id"] or any(int(now[name]) < int(last[name]) for name in COUNTED)
+
+
+def _keys(info: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(each["keys"]) for name, each in info.items() if _is_database(name, each)}
 
 
 def _is_database(name: str, told: object) -> bool:

@@ -33,6 +33,7 @@ class CacheUse:
     cpu_ratio: float | None = None  # of one core, of the thread that runs all commands
     lasted_s: float | None = None  # between the two readings
     keys_by_database: Mapping[str, int] = field(default_factory=dict)  # "db0" -> keys
+    keys_mean: float | None = None  # of all databases, looked at once a second
     errors: Mapping[str, int] = field(default_factory=dict)  # "WRONGTYPE" -> answers that were this error
     pings: int = 0  # round trips that Headway timed, one a second
     ping_p50_ns: float | None = None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headway.diagnose import cache_use, route_keys
-from headway.diagnose.hit_rates import curves
+from headway.diagnose.hit_rates.curves import EXACT_READS
+from headway.diagnose.hit_rates.distances import stack_distances
 from headway.diagnose.words import fingerprint, one_line
 from headway.errors import HeadwayError
 from headway.model import Confidence, Estimate, Finding, Remedy, RemedyKind, Subject
@@ -64,7 +65,7 @@ def _finding(evidence: Evidence, use: CacheUse, curve: _Curve | None) -> Finding
         confidence=Confidence.POSSIBLE if curve is None else Confidence.LIKELY,
         reasons_for=(
             f"{use.evicted / max(1, use.misses):.1f} keys were evicted for each miss; {use.expired:,} expired",
-            f"it held {_held(use):,} keys in {use.used_memory_bytes / 2**20:,.0f} MiB at the end, policy"
+            f"it held {_held(use):,} keys; {use.used_memory_bytes / 2**20:,.0f} MiB at the end, policy"
             f" {use.policy or 'unknown'}",
         ),
         reasons_against=_against(use, curve),
@@ -81,7 +82,7 @@ def _told(curve: _Curve | None) -> tuple[str, ...]:
     if curve is None:
         return ()
     said = "; ".join(f"{size:,} keys {hit:.0%}" for size, hit in zip(curve.sizes, curve.hits, strict=True))
-    return (f"predicted from the requests of {curve.of}: {said} (LRU, of a cache that begins empty)",)
+    return (f"predicted from the requests of {curve.of}: {said} (LRU, as warm as the warm-up made it)",)
 
 
 def _against(use: CacheUse, curve: _Curve | None) -> tuple[str, ...]:
@@ -109,7 +110,8 @@ def _remedy(use: CacheUse, curve: _Curve | None, now: float) -> Remedy:
 
 
 def _held(use: CacheUse) -> int:
-    return sum(use.keys_by_database.values())
+    """Keys, on average where it is known: questions about memory at the end may have evicted some."""
+    return sum(use.keys_by_database.values()) if use.keys_mean is None else round(use.keys_mean)
 
 
 def _explained(evidence: Evidence, use: CacheUse) -> _Curve | None:
@@ -129,15 +131,20 @@ def _explained(evidence: Evidence, use: CacheUse) -> _Curve | None:
     if len(streams) > 1:
         streams["all GET routes"] = _joined(list(streams.values()))
     for name, stream in streams.items():
-        distinct = len(np.unique(stream.key))
-        if abs(stream.reads / lookups - 1) > CACHE_READS_AGREE_RATIO or distinct <= held:
+        distinct, reads = len(np.unique(stream.key)), int((stream.at_ns >= 0).sum())
+        if abs(reads / lookups - 1) > CACHE_READS_AGREE_RATIO or distinct <= held or reads > EXACT_READS:
             continue
-        sizes = (*(min(distinct, held * times) for times in TIMES), distinct)
-        found = curves.lru(curves.sampled(stream), sizes)
-        if abs(float(found[0]) - use.hits / lookups) <= CACHE_AGREES_RATIO:
-            kept = dict(zip(sizes, (float(each) for each in found), strict=True))
-            return _Curve(of=name, distinct=distinct, sizes=tuple(kept), hits=tuple(kept.values()))
+        sizes = tuple(dict.fromkeys((*(min(distinct, held * times) for times in TIMES), distinct)))
+        found = _hit_ratios(stream, sizes)
+        if abs(found[0] - use.hits / lookups) <= CACHE_AGREES_RATIO:
+            return _Curve(of=name, distinct=distinct, sizes=sizes, hits=found)
     return None
+
+
+def _hit_ratios(stream: KeyStream, sizes: tuple[int, ...]) -> tuple[float, ...]:
+    """Of LRU caches that the warm-up's reads have filled, over the reads after it."""
+    distances = stack_distances(stream.key)[stream.at_ns >= 0]
+    return tuple(float(((distances >= 0) & (distances < size)).mean()) for size in sizes)
 
 
 def _joined(streams: list[KeyStream]) -> KeyStream:
