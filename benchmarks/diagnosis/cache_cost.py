@@ -6,7 +6,8 @@ What watching a cache costs it: commands a second of a busy service with and wit
 Two processes ask a Valkey as fast as it answers (GET, and SET on a miss, one command a round trip, 200-byte values).
 "watched" is what every run with --cache-url does: INFO, PING and SLOWLOG's newest entry once a second, INFO
 commandstats and LATENCY HISTOGRAM at both ends of the phase. "MONITOR" is --cache-monitor besides. The order changes
-each round.
+each round. Throughput on a machine where other things run is mostly noise, so the server's own processor time for a
+command is compared as well.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from scipy import stats
 
 from headway.evidence.cache import Cache
 from headway.evidence.cache_commands import CacheCommands
-from headway.evidence.cache_keys import CacheKeySample
 from headway.evidence.cache_monitor import CacheMonitor
 from headway.evidence.cache_session import CacheSession
 from headway.evidence.cache_slow import CacheSlowLog
@@ -71,12 +71,11 @@ def rate(url: str, seconds: float) -> float:
     return float(total) / seconds
 
 
-def watched(url: str, seconds: float, *, monitor: bool) -> tuple[float, float]:
-    """The same with the collectors on, and how long the keys were looked at when the load was over."""
+def watched(url: str, seconds: float, *, monitor: bool) -> float:
+    """The same with the collectors on. The keys, looked at when the load is over, cost it nothing."""
     session = CacheSession(url)
-    keys = CacheKeySample(session)
     kinds = (Cache(session), CacheCommands(session), CacheSlowLog(session), CacheMonitor(session, wanted=monitor))
-    watches = [Watch(each, each.check()) for each in (*kinds, keys)]
+    watches = [Watch(each, each.check()) for each in kinds]
     for each in watches:
         each.post(lambda each=each: each.collector.begin(PHASE, time.time()))  # type: ignore[misc]
     pool = multiprocessing.pool.ThreadPool(1)
@@ -87,16 +86,24 @@ def watched(url: str, seconds: float, *, monitor: bool) -> tuple[float, float]:
         load.wait(1.0)
     for each in watches:
         each.post(lambda each=each: each.collector.end(PHASE, time.time()))  # type: ignore[misc]
-        if each.collector is not keys:
-            each.finish()
-            each.wait()
-    began = time.monotonic()
-    watches[-1].finish()
-    watches[-1].wait()
-    took_s = time.monotonic() - began
+        each.finish()
+        each.wait()
     pool.close()
     session.close()
-    return float(load.get()), took_s
+    return float(load.get())
+
+
+def measured(url: str, name: str, seconds: float) -> tuple[float, float]:
+    """Commands a second, and the server's processor time for each, in microseconds."""
+    with redis.Redis.from_url(url) as client:
+        before = _cpu_s(client)
+        found = rate(url, seconds) if name == "plain" else watched(url, seconds, monitor=name == "MONITOR")
+        return found, (_cpu_s(client) - before) * 1e6 / (found * seconds)
+
+
+def _cpu_s(client: redis.Redis) -> float:
+    told = dict(client.info("cpu"))
+    return float(told["used_cpu_sys"]) + float(told["used_cpu_user"])
 
 
 def interval(differences: list[float]) -> str:
@@ -111,26 +118,22 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="fewer, shorter rounds: under two minutes")
     rounds, seconds = (6, 5.5) if options.parse_args().quick else (12, 15.0)
+    costs: dict[str, tuple[list[float], list[float]]] = {"watched": ([], []), "MONITOR": ([], [])}
     with own_valkey() as url:
         rate(url, 1.0)
-        costs: dict[str, list[float]] = {"watched": [], "MONITOR": []}
         for number in range(rounds):
             order = ["plain", "watched", "MONITOR"]
-            seen, looked_s = {}, 0.0
-            for name in order[number % 3 :] + order[: number % 3]:
-                if name == "plain":
-                    seen[name] = rate(url, seconds)
-                else:
-                    seen[name], looked_s = watched(url, seconds, monitor=name == "MONITOR")
-            for name, found in costs.items():
-                found.append(1 - seen[name] / seen["plain"])
-            print(
-                f"round {number + 1}: {seen['plain']:,.0f} commands/s; watched {seen['watched']:,.0f}, with MONITOR"
-                f" {seen['MONITOR']:,.0f}; keys looked at afterwards in {looked_s:.2f} s",
-                flush=True,
-            )
-    for name, found in costs.items():
-        print(f"{name} costs {interval(found)} of the commands a second")
+            seen = {name: measured(url, name, seconds) for name in order[number % 3 :] + order[: number % 3]}
+            (plain, plain_us) = seen["plain"]
+            for name, (slower, dearer) in costs.items():
+                slower.append(1 - seen[name][0] / plain)
+                dearer.append(seen[name][1] / plain_us - 1)
+            said = (f"{name} {each:,.0f} commands/s, {us:.2f} us each" for name, (each, us) in seen.items())
+            print(f"round {number + 1}: {'; '.join(said)}", flush=True)
+    for name, (slower, dearer) in costs.items():
+        print(
+            f"{name}: {interval(slower)} fewer commands a second, {interval(dearer)} more of the server's time for one"
+        )
     print(f"{psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}")
 
 
