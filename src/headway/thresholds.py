@@ -310,3 +310,30 @@ WIDE_MIN_BYTES_A_CALL = 32_768
 N_PLUS_ONE_COUNTS_MAX_RATIO = 0.02
 """Calls of one statement and rows of another over a phase are the same number within this: requests under way at the
 phase's edges are counted on one side only, some hundred of ten thousand."""
+
+CACHE_EVICTED_MIN_RATIO = 0.01
+CACHE_EVICTED_OF_MISSES_MIN_RATIO = 0.30
+CACHE_EVICTED_MAX_HIT_RATIO = 0.95
+"""Keys evicted a look-up, and a miss, from which a cache is said to be too small, and the hit rate above which it is
+not worth a line: some one miss in three came with a key thrown out to make room, and more than one look-up in twenty
+missed. Source: Redis manual, "Key eviction": watch misses beside evictions to see whether the eviction costs any."""
+
+CACHE_AGREES_RATIO = 0.05
+CACHE_READS_AGREE_RATIO = 0.2
+"""How near a route's predicted hit rate at the cache's present size must be to the one counted, and its reads to the
+look-ups, before its curve is taken to be the cache's."""
+
+CACHE_SLOW_MIN_NS = 1_000_000
+CACHE_SLOW_MIN_SHARE_RATIO = 0.01
+"""Mean execution of a command, and its share of the time, from which it is said to hold the cache up: commands run one
+after another, so that each waits for it. 1 ms is a thousand times what GET takes.
+Source: Redis manual, "Diagnosing latency issues": single threaded, slow commands."""
+
+CACHE_BIG_KEY_BYTES = 1 << 20
+"""Size of one key from which it is worth a line: 1 MiB takes 8 ms of a link of 1 Gbit/s each time it is read whole."""
+
+CACHE_HOT_KEY_RATIO = 0.20
+CACHE_HOT_MIN_COMMANDS = 1_000
+CACHE_BUSY_CPU_RATIO = 0.50
+"""One key's share of all commands seen, of how many at least, and how busy the cache's thread must be for it to matter:
+at half of its capacity waiting takes as long as the command itself (M/M/1)."""

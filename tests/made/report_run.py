@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from headway.load import histogram
 from headway.model import (
     Arrivals,
+    CacheCommand,
+    CacheKeys,
+    CacheKeyUse,
+    CacheSlow,
     CacheUse,
     Clause,
     Comparison,
@@ -217,7 +221,26 @@ def full(
         caches=(
             CacheUse(phase=phase.name, hits=7_300, misses=2_900, evicted=0, expired=31, commands=14_000,
                      used_memory_bytes=7_100_000, maxmemory_bytes=0, restarted=False,
-                     per_second=tuple((s, 80 + s, 60 - s // 2) for s in range(seconds))),
+                     per_second=tuple((s, 80 + s, 60 - s // 2) for s in range(seconds)), policy="noeviction",
+                     cpu_ratio=0.12, lasted_s=float(seconds), connections_opened=2, connections_rejected=0,
+                     clients_peak=9, keys_by_database={"db0": 812}, errors={"WRONGTYPE": 3}, pings=seconds,
+                     ping_p50_ns=210_000.0, ping_maximum_ns=1_900_000.0),
+        ),
+        cache_commands=(
+            CacheCommand(phase=phase.name, name="get", calls=10_200, total_ns=1.1e7, mean_ns=1_100.0, rejected=0,
+                         failed=3, p50_ns=2_000.0, p99_ns=4_000.0, p999_ns=16_000.0),
+        ),
+        cache_slow=(
+            CacheSlow(phase=phase.name, command="SMEMBERS", key="tags:{}", count=2, total_ns=3.1e7, maximum_ns=1.9e7,
+                      clients=("worker",)),
+        ),
+        cache_keys=(
+            CacheKeys(key="user:{}", type="string", keys=800, bytes=6_000_000, largest_bytes=9_000, largest_used=True,
+                      without_ttl=0, used=640, frequency_maximum=None, looked_at=812, in_database=812),
+        ),
+        cache_key_uses=(
+            CacheKeyUse(phase=phase.name, key="user:{}", reads=400, hits=280, misses=110, unknown=10, writes=115,
+                        hottest=60, commands=515, watched_s=1.5, lookups_counted=402, misses_counted=112),
         ),
         edges=(
             EdgeUse(phase=phase.name, by_status={"HIT": 3_100, "MISS": 900, "-": 8_000},
@@ -337,7 +360,16 @@ def hostile() -> tuple[Evidence, Verdict, tuple[Finding, ...]]:
         ),
         tables=(replace(whole.tables[0], phase=NASTY, name=NASTY),),
         databases=tuple(replace(each, phase=NASTY) for each in whole.databases),
-        caches=tuple(replace(each, phase=NASTY) for each in whole.caches),
+        caches=tuple(
+            replace(each, phase=NASTY, policy=NASTY, errors={NASTY: 1}, keys_by_database={NASTY: 1})
+            for each in whole.caches
+        ),
+        cache_commands=tuple(replace(each, phase=NASTY, name=NASTY) for each in whole.cache_commands),
+        cache_slow=tuple(
+            replace(each, phase=NASTY, command=NASTY, key=NASTY, clients=(NASTY,)) for each in whole.cache_slow
+        ),
+        cache_keys=tuple(replace(each, key=NASTY, type=NASTY) for each in whole.cache_keys),
+        cache_key_uses=tuple(replace(each, phase=NASTY, key=NASTY) for each in whole.cache_key_uses),
         edges=(EdgeUse(phase=NASTY, by_status={NASTY: 1}),),
         processes=tuple(replace(each, name=NASTY) for each in whole.processes),
         monitoring=watched and replace(

@@ -57,6 +57,13 @@ DatabaseOption = Annotated[
 CacheOption = Annotated[
     str | None, typer.Option("--cache-url", envvar="HEADWAY_CACHE_URL", help="Redis or Valkey to read INFO from.")
 ]
+CacheMonitorOption = Annotated[
+    bool,
+    typer.Option(
+        "--cache-monitor",
+        help="Infer hits and misses by key from bursts of MONITOR, which slow the cache meanwhile.",
+    ),
+]
 EdgeLogOption = Annotated[Path | None, typer.Option("--edge-log", help="nginx access log in JSON, with cache status.")]
 MetricsOption = Annotated[str | None, typer.Option("--metrics-url", help="Where the service shows Prometheus metrics.")]
 PrometheusOption = Annotated[str | None, typer.Option("--prometheus-url", help="A Prometheus server's address.")]
@@ -114,6 +121,7 @@ class Asked(WireOptions):
     lab: LabOption = False
     database_url: DatabaseOption = None
     cache_url: CacheOption = None
+    cache_monitor: CacheMonitorOption = False
     edge_log: EdgeLogOption = None
     metrics_url: MetricsOption = None
     prometheus_url: PrometheusOption = None
@@ -151,6 +159,7 @@ class Asked(WireOptions):
             target_url=base.target_url,
             database_url=self.database_url or base.database_url,
             cache_url=self.cache_url or base.cache_url,
+            cache_monitor=self.cache_monitor,
             edge_log=self.edge_log or base.edge_log,
             metrics_url=self.metrics_url or base.metrics_url,
             prometheus_url=self.prometheus_url or base.prometheus_url,

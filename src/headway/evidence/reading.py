@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.conventions import (
     ANSWERS_FILE,
+    CACHE_COMMANDS_FILE,
     CACHE_FILE,
+    CACHE_KEYS_FILE,
+    CACHE_MONITOR_FILE,
+    CACHE_SLOW_FILE,
     COLUMNS_FILE,
     DATABASE_FILE,
     EDGE_FILE,
@@ -26,6 +30,10 @@ from headway.evidence.collector import failed
 from headway.load import hits
 from headway.model import (
     Answer,
+    CacheCommand,
+    CacheKeys,
+    CacheKeyUse,
+    CacheSlow,
     CacheUse,
     Column,
     Database,
@@ -64,6 +72,13 @@ FILES = {
     "host": HOST_FILE,
 }
 """Source -> the file that is there when the source was."""
+MAYBE = {
+    "cache commands": CACHE_COMMANDS_FILE,
+    "cache slow log": CACHE_SLOW_FILE,
+    "cache keys": CACHE_KEYS_FILE,
+    "cache monitor": CACHE_MONITOR_FILE,
+}
+"""The same of sources that a run has only where a cache was named."""
 
 
 def read(folder: Path) -> Evidence:
@@ -103,6 +118,10 @@ def read(folder: Path) -> Evidence:
         columns=_rows(folder / COLUMNS_FILE, Column),
         databases=_databases(folder, run),
         caches=_rows(folder / CACHE_FILE, CacheUse),
+        cache_commands=_rows(folder / CACHE_COMMANDS_FILE, CacheCommand),
+        cache_slow=_rows(folder / CACHE_SLOW_FILE, CacheSlow),
+        cache_keys=_rows(folder / CACHE_KEYS_FILE, CacheKeys),
+        cache_key_uses=_rows(folder / CACHE_MONITOR_FILE, CacheKeyUse),
         edges=_rows(folder / EDGE_FILE, EdgeUse),
         host=_rows(folder / HOST_FILE, HostSecond),
         processes=_rows(folder / PROCESSES_FILE, ProcessSecond),
@@ -118,9 +137,9 @@ def _rows(file: Path, kind: type[Row]) -> tuple[Row, ...]:
 
 def _sources(folder: Path, run: RunFile) -> dict[str, SourceState]:
     states = {state.name: state for state in run.sources}
-    for name, file in FILES.items():
+    for name, file in (FILES | MAYBE).items():
         state = states.get(name)
-        promised = state is None or state.presence is Presence.PRESENT
+        promised = name in FILES if state is None else state.presence is Presence.PRESENT
         if promised and not (folder / file).exists():
             states[name] = failed(name, f"the run was ended before {file} was written", "run again")
     return states

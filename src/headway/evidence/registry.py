@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 from headway.evidence.alerts import Alerts
 from headway.evidence.answers import Answers
 from headway.evidence.cache import Cache
+from headway.evidence.cache_commands import CacheCommands
+from headway.evidence.cache_keys import CacheKeySample
+from headway.evidence.cache_monitor import CacheMonitor
+from headway.evidence.cache_session import CacheSession
+from headway.evidence.cache_slow import CacheSlowLog
 from headway.evidence.database import DatabaseUse
 from headway.evidence.edge import Edge
 from headway.evidence.host import Host
@@ -32,11 +37,25 @@ def collectors(sources: Sources, scenario: Scenario | None = None) -> tuple[Coll
         Tables(session),
         Indexes(session),
         Plans(session, statements),
-        Cache(sources.cache_url),
+        *_of_cache(sources),
         Edge(sources.edge_log),
         Host(sources.processes),
         Profiler(sources.processes, wanted=sources.profile),
         metrics := Metrics(sources.metrics_url),
         Alerts(sources.prometheus_url, sources.rule_files, metrics),
         Answers(sources, scenario),
+    )
+
+
+def _of_cache(sources: Sources) -> tuple[Collector, ...]:
+    """Those of the cache share its connection; without one there is one to say so."""
+    if sources.cache_url is None:
+        return (Cache(None),)
+    cache = CacheSession(sources.cache_url)
+    return (
+        Cache(cache),
+        CacheCommands(cache),
+        CacheSlowLog(cache),
+        CacheKeySample(cache),
+        CacheMonitor(cache, wanted=sources.cache_monitor),
     )

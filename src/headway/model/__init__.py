@@ -7,10 +7,10 @@ Missing is None, never 0. Arrays are numpy, named in annotations only so that th
 
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
 from headway.model.budget import Budget, BudgetBand, BudgetPart, Spent
+from headway.model.cache import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse
 from headway.model.database import Column, Database, Index, Plan, Statement, Table, TableScan
 from headway.model.evidence import (
     Answer,
-    CacheUse,
     EdgeUse,
     Evidence,
     HostSecond,
@@ -60,6 +60,10 @@ __all__ = [
     "Budget",
     "BudgetBand",
     "BudgetPart",
+    "CacheCommand",
+    "CacheKeyUse",
+    "CacheKeys",
+    "CacheSlow",
     "CacheUse",
     "Check",
     "Clause",

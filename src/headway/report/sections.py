@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from headway import thresholds
 from headway.model import Presence, Side, Subject
 from headway.promises.spoken import limit_text, percent_text
-from headway.report import charts, figures, plans
+from headway.report import caches, charts, figures, plans
 from headway.report.svg import Limit, draw
 from headway.report.words import NOTHING, count_text, load_text, ns_text, seconds_text
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from headway.model import CacheUse, Database, EdgeUse, Evidence, PhaseHits, Statement, Table, Verdict
+    from headway.report.caches import CacheParts
     from headway.report.figures import Failure, Figures
     from headway.report.plans import PlanLine
     from headway.report.svg import Chart
@@ -84,6 +85,7 @@ class PhaseView:
     database: Database | None
     cache: CacheUse | None
     cache_chart: Markup | None
+    cache_parts: CacheParts
     edge: EdgeUse | None
     edge_chart: Markup | None
     checks: tuple[Check, ...]
@@ -121,6 +123,7 @@ def phase_view(evidence: Evidence, hits: PhaseHits, verdict: Verdict, number: in
         database=next((each for each in evidence.databases if each.phase == name), None),
         cache=cache,
         cache_chart=None if cache is None else _hit_chart(cache, hits, verdict, Side.CACHE, "Cache hit rate"),
+        cache_parts=caches.parts(evidence, name),
         edge=edge,
         edge_chart=None if edge is None else _hit_chart(edge, hits, verdict, Side.EDGE, "Edge cache hit rate"),
         checks=checks(hits),

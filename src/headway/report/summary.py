@@ -12,7 +12,7 @@ from headway.errors import EmptyPhase
 from headway.gate import health, health_notes
 from headway.load import histogram
 from headway.model import Evidence, FailureKind, PhaseHits, Presence
-from headway.report import latencies, visible
+from headway.report import caches, latencies, visible
 from headway.report.words import ns_text
 
 QUANTILES = (0.50, 0.95, 0.99, 0.999, 0.9999)
@@ -106,6 +106,7 @@ def as_text(evidence: Evidence) -> str:
         totals = np.bincount(hits.failures.kind, weights=hits.failures.count, minlength=len(kinds))
         out += latencies.table(hits)
         out += _details(hits)
+        out += caches.lines(evidence, hits.phase.name)
         out.append(f"  generator: {generator_text(hits)}")
         out += [f"  invalid: {why}" for why in health.unwell(hits)]
         out += [f"  failed: {int(n):,} {kind.value}" for kind, n in zip(kinds, totals, strict=True) if n]

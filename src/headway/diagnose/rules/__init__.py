@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.rules import (
     backlog,
+    big_cache_key,
     blocking_call,
+    cache_evictions,
     cache_unused,
     cacheable_reads,
     compression,
@@ -15,6 +17,7 @@ from headway.diagnose.rules import (
     duplicate_index,
     error_bursts,
     failures,
+    hot_cache_key,
     hot_code,
     http_cache_headers,
     missing_index,
@@ -23,6 +26,7 @@ from headway.diagnose.rules import (
     one_process,
     payload,
     saturated_host,
+    slow_cache_command,
     slow_statement,
     unused_index,
 )
@@ -46,6 +50,10 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     hot_code.find,
     connection_per_request.find,
     cache_unused.find,
+    cache_evictions.find,
+    slow_cache_command.find,
+    big_cache_key.find,
+    hot_cache_key.find,
     cacheable_reads.find,
     http_cache_headers.find,
     compression.find,

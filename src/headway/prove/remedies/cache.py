@@ -61,7 +61,8 @@ class Replayed:
     What Valkey did with a stream.
 
     hits, reads: (BINS,) by the reads' place in the stream's time; `look_up_ns` (LOOK_UPS,) round trips of one GET.
-    `entries`: how many it held at the end. `late_s`: by so much the latest command came too late.
+    `entries`: how many it held at the end. `late_s`: by so much the latest command came too late. `clock_began_s`: a
+    moment of the stream at which the server's clock of whole seconds ticked.
     """
 
     hits: np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -73,6 +74,7 @@ class Replayed:
     entries: int
     late_s: float
     speed: float
+    clock_began_s: float
     version: str
     limited: bool
 
@@ -157,6 +159,7 @@ def replay(
     speed = _speed(stream, ttl_s, budget_s)
     evicted = int(client.info("stats")["evicted_keys"])
     lot = _Lot(client, ttl_ms=max(1, round(ttl_s * 1000 / speed)), value_bytes=value_bytes, forget=forget_on_write)
+    began_s = float(stream.at_ns[0]) / 1e9 - (time.time() % 1.0) * speed
     outcomes, late_s = _paced(stream, speed, lot)
     info: dict[str, Any] = client.info()
     place = np.minimum((np.arange(len(outcomes)) * BINS) // max(1, len(outcomes)), BINS - 1)
@@ -170,6 +173,7 @@ def replay(
         late_s=late_s,
         look_up_ns=_look_ups(client),
         speed=speed,
+        clock_began_s=began_s,
         version=str(info.get("valkey_version", info["redis_version"])),
         limited=limited,
     )
@@ -243,7 +247,7 @@ def _limit(client: redis.Redis, entries: int, value_bytes: int) -> None:
     Set maxmemory so that so many entries are held.
 
     The server counts tables and buffers as well, so it is filled, and the limit moved until as many stay as should.
-    They stay there when it is done: nobody asks for them, so that an LRU cache has them go first.
+    Then they are dropped: the estimate is of a cache that begins empty. Table and buffers stay as large as they became.
     """
     client.config_set("maxmemory", 0)
     client.config_set("maxmemory-policy", "allkeys-lru")
@@ -261,6 +265,8 @@ def _limit(client: redis.Redis, entries: int, value_bytes: int) -> None:
             limit += (entries - lot.entries) * each_bytes
         client.config_set("maxmemory", int(limit))
         time.sleep(SETTLE_S)  # the server shrinks tables and buffers a moment later
+    for begins in range(0, number, LOT):
+        client.delete(*(f"k{-1 - each}" for each in range(begins, min(begins + LOT, number))))
 
 
 def _used(client: redis.Redis) -> int:
