@@ -149,7 +149,7 @@ HELD_OUT = (
     _case("nothing to find by", "none", "SELECT max(total) FROM orders WHERE total + 1 = 7"),
 )  # fmt: skip
 
-_COMMENT = "INSERT INTO comments SELECT 1000000 + n, n, n, 'new', false, now() FROM generate_series(1, 40000) n"
+_COMMENT = "INSERT INTO comments SELECT 1000000 * {n} + n, n, n, 'new', false, now() FROM generate_series(1, 40000) n"
 _EVENT = "INSERT INTO events (kind, source, at) VALUES (1, 1, now())"
 
 LATER = (

@@ -8,9 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.diagnose.accesses import How, accesses, written_tables
+from headway.diagnose.accesses import accesses
+from headway.diagnose.comparing import How
 from headway.diagnose.index_keys import keys
 from headway.diagnose.rules import duplicate_index, missing_index, slow_statement, unused_index
+from headway.diagnose.written import writes
 from headway.model import Column, Confidence, Database, Evidence, Index, Plan, RemedyKind, Statement, Table, TableScan
 from made.judged import made_evidence, made_hits
 
@@ -73,7 +75,7 @@ def test_no_text_makes_a_rule_fail(text: str) -> None:
     """Whatever stands in pg_stat_statements: a finding or a reason, never an exception, and lines without escapes."""
     found = run(text, plan=SCANNED, temp_blocks_written=10**6)
     accesses(text, COLUMNS)
-    written_tables(text)
+    writes(text)
     for rule in (missing_index, slow_statement):
         assert all(each.line.isprintable() for each in rule.find(found))
         rule.why_not(found, "s")
