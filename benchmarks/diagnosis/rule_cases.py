@@ -1,10 +1,10 @@
 """
 Labelled runs for the rules that have no corpus of their own: what is wrong in each, or that nothing is.
 
-Each is evidence as a run leaves it, made by hand: the smallest that says the thing, and beside it what looks like it and
-isn't. Rules and labels are by one author, who knew the rules' limits: precision and recall say that a rule does what
-was meant, near its limits and at their edges, not that the limits are right for your service. Labels were written
-before the rules were run on them. `expected` is what must be said: "" where the rule has one thing to say, else what
+Each is evidence as a run leaves it, made by hand: the smallest that says the thing, and beside it what looks like it
+and isn't. Who wrote the labels knew the rules and their limits: precision and recall say that a rule does what was
+meant, near its limits and at their edges, not that the limits are right for your service. Labels were written before
+the rules were run on them. `expected` is what must be said: "" where the rule has one thing to say, else what
 its finding names.
 """
 
@@ -30,7 +30,6 @@ from headway.model import (
     Index,
     LoadModel,
     Machine,
-    PhaseHits,
     Plan,
     ProcessSecond,
     Statement,
@@ -87,7 +86,7 @@ wrong("failures", "one in a hundred", failing([1] * 60))
 wrong("failures", "most of a second", failing([0] * 30 + [90] + [0] * 29, FailureKind.RESET))
 well("failures", "none", made_evidence(HITS))
 well("failures", "three in six thousand", failing([0] * 20 + [1] + [0] * 20 + [2] + [0] * 18))
-wrong("error-bursts", "a restart", failing([0] * 30 + [80, 95, 60] + [0] * 27, FailureKind.REFUSED))
+wrong("error-bursts", "a restart", failing([0] * 30 + [80, 95, 60] + [0] * 27, FailureKind.RESET))
 wrong("error-bursts", "each ten seconds", failing(([0] * 9 + [15]) * 6))
 wrong("error-bursts", "two deploys", failing([0] * 10 + [40, 40] + [0] * 30 + [50] + [0] * 17, FailureKind.RESET))
 wrong("error-bursts", "over a steady trickle", failing([1] * 20 + [70, 70] + [1] * 38))
@@ -102,7 +101,7 @@ well("error-bursts", "half of the time", failing([20] * 30 + [0] * 30))
 
 def waiting(response_ms: float, service_ms: float, backlog: int, model: LoadModel = LoadModel.OPEN) -> Evidence:
     """Response and service times apart by what was waited for a connection."""
-    phase = PHASE if model is LoadModel.OPEN else replace(PHASE, model=model, rate_per_s=None, arrivals=None, users=9)
+    phase = PHASE if model is LoadModel.OPEN else replace(PHASE, model=model, rate_per_s=None, users=9)
     hits = made_hits([[response_ms] * 100] * 60, service=[[service_ms] * 100] * 60, phase=phase)
     return made_evidence(replace(hits, health=replace(hits.health, backlog_peak=backlog)))
 
@@ -208,7 +207,7 @@ ANSWER = Answer(
 def answered(answer: Answer = ANSWER, *, received: int = 6_000 * 40_200, **headers: str) -> Evidence:
     """A run whose first route answers so; `_` for `-` in names of headers."""
     said = {name.replace("_", "-"): each for name, each in headers.items()}
-    both = replace(answer, headers=answer.headers | said, encoded_headers=said | dict(answer.encoded_headers))
+    both = replace(answer, headers={**answer.headers, **said}, encoded_headers={**said, **answer.encoded_headers})
     return made_evidence(replace(HITS, received_bytes=received), answers=(both,))
 
 
@@ -300,7 +299,8 @@ def asking(
         node = {"Node Type": "Seq Scan" if scanned else "Index Scan", "Plan Rows": planned or 1}
         plan = Plan(statement_id="s", json=[{"Plan": node}], scans=SCAN if scanned else ())
     values: dict[str, Any] = {
-        "calls": 1_000, "rows": 1_000, "total_ns": busy * 60e9, "mean_ns": busy * 60e6, "share_ratio": 0.9, "plan": plan,
+        "calls": 1_000, "rows": 1_000, "total_ns": busy * 60e9, "mean_ns": busy * 60e6, "share_ratio": 0.9,
+        "plan": plan,
     }  # fmt: skip
     made = Statement(phase=NAME, id="s", text=text, stddev_ns=0.0, **values | known)
     tables = tuple(
@@ -380,8 +380,3 @@ well("duplicate-index", "the longer is not valid", having(replace(USED, valid=Fa
 well("duplicate-index", "operator class", having(USED, index("ops", "user_id int8_ops", scans=5)))
 well("duplicate-index", "hash", having(USED, replace(index("h", "user_id", scans=5), method="hash",
      definition="CREATE INDEX h ON public.posts USING hash (user_id)")))  # fmt: skip
-
-
-def phase_of(case: Case) -> PhaseHits:
-    """The only phase of a case."""
-    return case.evidence.phases[0]

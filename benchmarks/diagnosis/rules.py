@@ -11,7 +11,6 @@ integration tests on a service with planted faults; they have no corpus.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from unittest.mock import patch
 
 from rule_cases import CASES, Case
@@ -25,18 +24,27 @@ ELSEWHERE = frozenset({"missing-index", "n-plus-one", "n-plus-one-by-counts", "h
 
 def said(case: Case) -> list[str]:
     """What the case's rule says, each finding in the words of the labels."""
-    (find,) = (each for each in RULES if sys.modules[each.__module__].RULE == case.rule)
+    (find,) = (each for each in RULES if case.rule == sys.modules[each.__module__].RULE)
     with patch.object(route_keys, "of_phase", lambda _evidence, _hits: case.keys):
         return [named(each, case) for each in find(case.evidence)]
 
 
 def named(finding: Finding, case: Case) -> str:
-    """The one of the expected names that the finding has in it; else its line."""
+    """The one of the expected names that the finding is about; else its line."""
     places = finding.location
-    texts = [finding.share_of, finding.line, places.route or "", places.statement or ""]
-    texts += [str(value) for remedy in finding.remedies for value in remedy.parameters.values()]
-    exact = [each for each in case.expected if any(each and each in text.split() + [text] for text in texts)]
-    return exact[0] if exact else next((each for each in case.expected if any(each in t for t in texts)), finding.line)
+    texts = {finding.share_of.rpartition(" ")[2], places.route or "", places.statement or "", ""}
+    texts |= {str(value) for remedy in finding.remedies for value in remedy.parameters.values()}
+    return next((each for each in case.expected if each in texts), finding.line)
+
+
+def differing(case: Case, found: list[str]) -> tuple[list[str], list[str]]:
+    """What should have been said and was not, and what was said and should not have been."""
+    missed = [each for each in case.expected if each not in found]
+    false = list(found)
+    for each in case.expected:
+        if each in false:
+            false.remove(each)
+    return missed, false
 
 
 def main() -> None:
@@ -44,11 +52,7 @@ def main() -> None:
     counts: dict[str, list[int]] = {}
     for case in CASES:
         found = said(case)
-        missed = [each for each in case.expected if each not in found]
-        false = list(found)
-        for each in case.expected:
-            if each in false:
-                false.remove(each)
+        missed, false = differing(case, found)
         row = counts.setdefault(case.rule, [0, 0, 0, 0, 0])
         row[0] += len(case.expected) - len(missed)
         row[1] += len(false)

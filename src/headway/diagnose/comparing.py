@@ -112,10 +112,14 @@ def _pattern(condition: Node, rest: Node) -> How:
     parts = list(rest.flatten()) if isinstance(rest, exp.DPipe) else []
     if len(parts) < 2:
         return How.LIKE
-    numbers = [int(each.name) for each in parts[:2] if isinstance(each, exp.Parameter) and each.name.isdecimal()]
+    numbers = [int(each.this.name) for each in parts[:2] if _numbered(each)]
     constant_first = len(numbers) == 2 and numbers[0] > numbers[1]
     wild = isinstance(parts[0], exp.Literal) and str(parts[0].this).startswith(("%", "_"))
     return How.INSIDE if len(parts) > 2 or constant_first or wild else How.PREFIX
+
+
+def _numbered(part: Node) -> bool:
+    return isinstance(part, exp.Parameter) and isinstance(part.this, exp.Literal) and part.this.name.isdecimal()
 
 
 def predicate(how: How, side: Node, column: exp.Column) -> Predicate | None:

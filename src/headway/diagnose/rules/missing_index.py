@@ -142,7 +142,7 @@ def _driven(access: Access, found: tuple[Access, ...], catalog: Catalog) -> floa
 
 def _seen(statement: Statement, access: Access, catalog: Catalog) -> bool | None:
     """Whether the plan reads much of the table: None, when there is none or the table isn't in it."""
-    if statement.plan is None or not isinstance(statement.plan.json, list):
+    if statement.plan is None or not isinstance(statement.plan.json, list) or not statement.plan.json:
         return None
     nodes = list(_nodes(statement.plan.json[0].get("Plan", {}), sorting=False))
     own = [(node, sorting) for node, sorting in nodes if _is_of(node, access)]
