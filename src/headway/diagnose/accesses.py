@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from headway.diagnose.comparing import How, Predicate, expression, how_of, plain, predicate, sides
-from headway.diagnose.statement_shape import parsed
+from headway.diagnose.statement_shape import tree_of
 from headway.diagnose.words import quoted
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def accesses(text: str, columns: Mapping[str, frozenset[str]]) -> tuple[Access, 
 
 
 def read_sql(text: str) -> Node | None:
-    """A normalised statement's syntax tree; None: it can't be parsed."""
-    return parsed(_NUMBER.sub(r"$\1 ", _TYPED.sub(r"CAST(\2 AS \1)", text)))
+    """A normalised statement's syntax tree, its parameters with their own numbers; None: it can't be parsed."""
+    return tree_of(_NUMBER.sub(r"$\1 ", _TYPED.sub(r"CAST(\2 AS \1)", text)))
 
 
 def _of_scope(scope: Node, columns: Mapping[str, frozenset[str]]) -> Iterator[Access]:
