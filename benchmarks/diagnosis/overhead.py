@@ -11,6 +11,9 @@ the rounds' ratios with a 95% interval by bootstrap over rounds. Collectors, gen
 cores here: on a machine of its own the service would be disturbed by the questions alone. What a collector does after
 the load has ended (plans, indexes, answers) is no part of it, as the service is not loaded then.
 
+Beside it stands what each collector itself took while on: processor time of its thread, and time it waited for answers,
+which bounds what the servers spent on them. These hardly depend on what else the machine does.
+
 `--only host,statements` turns only these on, `--each` each by itself in turn. Sampling of stacks is never among "all":
 `--only profile` measures it. `--keep FILE` appends the rounds to a file and counts those that are in it already.
 """
@@ -22,7 +25,8 @@ import contextlib
 import json
 import random
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -50,17 +54,19 @@ SIDES = ("on", "off", "control a", "control b")
 
 Round = dict[str, float]
 """Side -> good answers a second."""
+Spent = dict[str, tuple[float, float]]
+"""Collector -> seconds of its thread's processor time, seconds it waited for answers."""
 
 
 @contextlib.contextmanager
-def only(names: frozenset[str]) -> Iterator[None]:
+def only(names: frozenset[str], spent: Spent) -> Iterator[None]:
     """Runs meanwhile have the collectors of these names and no other, in phases that are called on."""
 
     def chosen(sources: Sources, scenario: Scenario | None = None) -> tuple[Collector, ...]:
         made = registry.collectors(sources, scenario)
         for each in made:
             if each.name in names:
-                gate(each)
+                gate(each, spent)
             else:
                 each.close()
         return tuple(each for each in made if each.name in names)
@@ -69,25 +75,32 @@ def only(names: frozenset[str]) -> Iterator[None]:
         yield
 
 
-def gate(collector: Collector) -> None:
-    """Let it hear only of phases that are on, and of the seconds in them."""
+def gate(collector: Collector, spent: Spent) -> None:
+    """Let it hear only of phases that are on, and of the seconds in them; count what it takes."""
     begin, sample, end = collector.begin, collector.sample, collector.end
     on = False
+
+    def counted(act: Callable[[], None]) -> None:
+        wall, own = time.perf_counter(), time.thread_time()
+        act()
+        own, wall = time.thread_time() - own, time.perf_counter() - wall
+        before = spent.get(collector.name, (0.0, 0.0))
+        spent[collector.name] = before[0] + own, before[1] + max(0.0, wall - own)
 
     def began(phase: Phase, at_s: float) -> None:
         nonlocal on
         on = phase.name.startswith("on ")
         if on:
-            begin(phase, at_s)
+            counted(lambda: begin(phase, at_s))
 
     def sampled(at_s: float) -> None:
         if on:
-            sample(at_s)
+            counted(lambda: sample(at_s))
 
     def ended(phase: Phase, at_s: float) -> None:
         nonlocal on
         if on:
-            end(phase, at_s)
+            counted(lambda: end(phase, at_s))
         on = False
 
     vars(collector).update(begin=began, sample=sampled, end=ended)
@@ -167,8 +180,16 @@ def measured(root: Path, scenario: Scenario, sources: Sources, asked: argparse.N
     print(f"{what}: {', '.join(sorted(names))}", flush=True)
     before = kept(asked.keep, what)
     asked.seed = 1 + len(before)
-    with only(names):
+    spent: Spent = {}
+    with only(names, spent):
         found = rounds(root, scenario, sources, asked)
+    on_s = asked.rounds * asked.seconds
+    for name, (own, waited) in sorted(spent.items(), key=lambda each: -sum(each[1])):
+        print(f"  {name:<12} {own / on_s:7.2%} of a core itself, waited {waited / on_s:7.2%} of the time for answers")
+    own, waited = (sum(each[part] for each in spent.values()) / on_s for part in (0, 1))
+    print(
+        f"  together     {own:7.2%} of a core, and at most {waited:7.2%} of one at the servers, of {psutil.cpu_count()}"
+    )
     if asked.keep is not None:
         with asked.keep.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps({"what": what, "round": each}) + "\n" for each in found)
