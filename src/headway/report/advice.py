@@ -102,7 +102,7 @@ def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepte
         yield Text("Accepted", style="bold")
     for each in quiet:
         yield from wrapped(
-            one_line(f"- {each.finding.line}: {_reason(each)}", LONGEST), width, indent=2, hang=2, style="dim"
+            one_line(f"- {each.finding.line}: {reason(each)}", LONGEST), width, indent=2, hang=2, style="dim"
         )
     for gone in stale:
         text = f"- no longer there: {gone.line} ({gone.fingerprint}, accepted: {gone.reason})"
@@ -114,14 +114,15 @@ def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepte
             yield from wrapped(one_line(f"- {name}: {why}", LONGEST), width, indent=2, hang=2, style="dim")
 
 
-def _reason(ranked: Ranked) -> str:
+def reason(ranked: Ranked) -> str:
+    """Why it was accepted, and when; empty: it was not."""
     return "" if ranked.accepted is None else f"{ranked.accepted.reason} ({ranked.accepted.at[:10]})"
 
 
 def _finding(ranked: Ranked, evidence: Evidence, width: int) -> Iterator[Text]:
     finding = ranked.finding
     yield from wrapped(one_line(f"{ranked.number}. {finding.line}", LONGEST), width, indent=0, hang=3, style="bold")
-    for label, text in _facts(ranked):
+    for label, text in facts(ranked):
         yield from wrapped(one_line(f"{label}: {text}", LONGEST), width, indent=3, hang=2)
     for sign, texts in (("+", finding.reasons_for), ("-", finding.reasons_against)):
         for text in texts:
@@ -134,7 +135,8 @@ def _finding(ranked: Ranked, evidence: Evidence, width: int) -> Iterator[Text]:
     yield Text("")
 
 
-def _facts(ranked: Ranked) -> Iterator[tuple[str, str]]:
+def facts(ranked: Ranked) -> Iterator[tuple[str, str]]:
+    """What it costs, where it is, and how sure that is: (label, text)."""
     finding, place = ranked.finding, ranked.finding.location
     cost = f"{finding.share_ratio:.0%} of {finding.share_of}"
     if finding.cost_ns is not None:
