@@ -310,3 +310,16 @@ WIDE_MIN_BYTES_A_CALL = 32_768
 N_PLUS_ONE_COUNTS_MAX_RATIO = 0.02
 """Calls of one statement and rows of another over a phase are the same number within this: requests under way at the
 phase's edges are counted on one side only, some hundred of ten thousand."""
+
+WAITS_EVERY_NS = 100_000_000
+WAITS_LOCKS_EVERY_NS = 200_000_000
+"""Between two looks at the database's sessions, and at its locks when somebody waits for one. 300 looks in 30 s know a
+share of 10% to within 3.4 points (binomial). pg_blocking_pids stops the lock manager for a moment: it is asked half as
+often, and only then. Source: PostgreSQL manual, 9.27, pg_blocking_pids."""
+
+WAITS_MOST_BUSY_RATIO = 0.1
+"""Share of the time that looking may take. Where a look takes longer, the next one comes later."""
+
+POOL_SPARE_AFTER_NS = 50_000_000
+"""A connection idle for longer than this was there for whoever wanted one: a pool with a queue lends it out again as
+soon as its service has come round, some milliseconds."""

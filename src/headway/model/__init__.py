@@ -5,6 +5,7 @@ Units are in the names. Inside: nanoseconds and ratios 0..1. Percent and millise
 Missing is None, never 0. Arrays are numpy, named in annotations only so that this file imports nothing.
 """
 
+from headway.model.activity import Blocking, Connections, LoggedPlan, PoolUse, ReplicaLag, Wait
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
 from headway.model.budget import Budget, BudgetBand, BudgetPart, Spent
 from headway.model.database import Column, Database, Index, Plan, Statement, Table, TableScan
@@ -57,6 +58,7 @@ from headway.model.verdict import ExitCode, Finding, Judgement, State, Verdict
 __all__ = [
     "Answer",
     "Arrivals",
+    "Blocking",
     "Budget",
     "BudgetBand",
     "BudgetPart",
@@ -66,6 +68,7 @@ __all__ = [
     "Column",
     "Comparison",
     "Confidence",
+    "Connections",
     "Criterion",
     "Database",
     "EdgeUse",
@@ -87,6 +90,7 @@ __all__ = [
     "LatencyCells",
     "LoadModel",
     "Location",
+    "LoggedPlan",
     "Machine",
     "Monitoring",
     "Order",
@@ -94,6 +98,7 @@ __all__ = [
     "Phase",
     "PhaseHits",
     "Plan",
+    "PoolUse",
     "Presence",
     "Price",
     "ProcessSecond",
@@ -104,6 +109,7 @@ __all__ = [
     "Remedy",
     "RemedyKind",
     "Replay",
+    "ReplicaLag",
     "Route",
     "RouteSecond",
     "Scenario",
@@ -124,5 +130,6 @@ __all__ = [
     "Told",
     "TraceIntake",
     "Verdict",
+    "Wait",
     "Wire",
 ]
