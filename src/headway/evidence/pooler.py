@@ -61,6 +61,7 @@ class Pooler(Collector):
             pools = self._ask("SHOW POOLS")
             self._sizes = {row["name"]: row.get("pool_size") for row in self._ask("SHOW DATABASES")}
         except psycopg.Error as exc:
+            self.close()
             raise SourceRefused(
                 f"the PgBouncer console {place} refuses: {in_words(exc)}",
                 next_act="name its console, postgresql://user@host:6432/pgbouncer, with a role in stats_users",
