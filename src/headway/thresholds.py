@@ -313,48 +313,34 @@ phase's edges are counted on one side only, some hundred of ten thousand."""
 
 WAITS_EVERY_NS = 100_000_000
 WAITS_LOCKS_EVERY_NS = 200_000_000
-"""Between two looks at the database's sessions, and at its locks when somebody waits for one. 300 looks in 30 s know a
-share of 10% to within 3.4 points (binomial). pg_blocking_pids stops the lock manager for a moment: it is asked half as
-often, and only then. Source: PostgreSQL manual, 9.27, pg_blocking_pids."""
-
 WAITS_MOST_BUSY_RATIO = 0.1
-"""Share of the time that looking may take. Where a look takes longer, the next one comes later."""
-
-POOL_SPARE_AFTER_NS = 50_000_000
-"""A connection idle for longer than this was there for whoever wanted one: a pool with a queue lends it out again as
-soon as its service has come round, some milliseconds."""
+"""Between two looks at the database's sessions, and at its locks when somebody waits for one; the share of the time
+that looking may take. 300 looks know a share of 10% to within 3.4 points (binomial). pg_blocking_pids stops the lock
+manager for a moment: it is asked half as often, and only then. Source: PostgreSQL manual, 9.27, pg_blocking_pids."""
 
 LOOKS_MIN = 30
-"""Looks at the sessions in a phase below which nothing is concluded from them: three seconds."""
-
 LOCK_MIN_SHARE_RATIO = 0.05
 LOCK_MIN_SEEN = 10
-"""Share of active sessions' time spent waiting for locks, and waiters seen over all looks, from which it is worth a
-line. Every busy service waits for a row now and then; of a twentieth, half is what mending could give back."""
-
 LOCK_HOLDER_MIN_RATIO = 0.2
-"""Share of the waiting that one holder must cause to be named for itself."""
+"""Looks without which nothing is concluded; share of active sessions' time spent waiting for locks, and waiters seen,
+from which it is worth a line (every busy service waits for a row now and then); share of it to be named its cause."""
+
+POOL_SPARE_AFTER_NS = 50_000_000
+POOL_SPARE_MAX_RATIO = 0.05
+POOL_QUEUE_MIN_RATIO = 2.0
+"""A connection idle for longer was free for whoever wanted it: a pool with a queue lends it out within milliseconds.
+Looks with a free one below which all are lent out, and requests for each connection from which most of them wait."""
 
 POOL_WAIT_MIN_NS = 1_000_000
 POOL_WAITING_MIN_RATIO = 0.1
-"""Time a transaction waits for PgBouncer's connection on average, and share of looks at which somebody did, from which
-its pool is too small: handing over a free one takes some tens of microseconds."""
-
-POOL_SPARE_MAX_RATIO = 0.05
-POOL_QUEUE_MIN_RATIO = 2.0
-"""Share of looks at which a connection was idle, below which all are lent out; and requests in the service, by Little's
-law, for each connection, from which most of them wait. Source: Little 1961: L = rate x time."""
+"""A transaction's mean wait for PgBouncer's connection, and looks with a client waiting, from which it is small."""
 
 POOL_BUSY_PER_CORE = 2.0
-"""Sessions that run or contend at once for each core, from which more connections only queue in the database. HikariCP
-and the PostgreSQL wiki start from 2 x cores + disks. Source: wiki.postgresql.org, Number Of Database Connections."""
-
 POOL_IDLE_MIN = 20
 POOL_IDLE_RATIO = 0.25
-"""Connections of one client from which idle ones are worth a line, and the share of them that was ever busy at once,
-below which most serve nobody."""
+"""Sessions at work for each core from which more only queue in the database. Source: wiki.postgresql.org, Number Of
+Database Connections. Connections of one client, and the share of them ever busy, from which idle ones are said."""
 
 REPLICA_MIN_READS_RATIO = 0.7
 REPLICA_MIN_BUSY_RATIO = 0.7
-"""Share of database time that is reads, and sessions at work for each core, from which a second server for reads is
-spoken of: below it the primary has room, and what a replica would take is little."""
+"""Share of database time that is reads, and sessions at work for each core, below which the primary has room."""

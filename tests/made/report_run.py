@@ -44,6 +44,7 @@ from headway.model import (
     Table,
     TableScan,
     Verdict,
+    Wait,
 )
 
 IntArray = NDArray[np.int64]
@@ -54,7 +55,7 @@ SLOW_SQL = (
     "SELECT posts.id, posts.title, posts.body, posts.created_at\nFROM posts\nWHERE posts.user_id = $1\n"
     "ORDER BY posts.created_at DESC"
 )
-SOURCES = ("load", "statements", "database", "tables", "plans", "cache", "edge", "host", "metrics", "alerts")
+SOURCES = ("load", "statements", "database", "waits", "tables", "plans", "cache", "edge", "host", "metrics", "alerts")
 EXPLANATION = (
     "71% of database time is one statement: SELECT … FROM posts WHERE user_id = $1; sequential scan of 1,000,000 rows"
 )
@@ -155,6 +156,20 @@ def statements(phase: str) -> tuple[Statement, ...]:
     )  # fmt: skip
 
 
+def waits(phase: str) -> tuple[Wait, ...]:
+    """The slow statement ran, and waited for its pages; one transaction sat idle."""
+    rows = (("active", None, None, SLOW_SQL, 420), ("active", "IO", "DataFileRead", SLOW_SQL, 90),
+            ("active", "Lock", "transactionid", "UPDATE users SET name = $1 WHERE id = $2", 30),
+            ("idle in transaction", "Client", "ClientRead", "", 60))  # fmt: skip
+    return tuple(
+        Wait(
+            phase=phase, client="shop", statement_id=str(index), text=text, state=state, event_type=kind, event=event,
+            seen=seen, looks=600, longest_ns=52_000_000,
+        )
+        for index, (state, kind, event, text, seen) in enumerate(rows)
+    )  # fmt: skip
+
+
 def machine_seconds(seconds: int) -> tuple[tuple[HostSecond, ...], tuple[ProcessSecond, ...]]:
     """The machine and three processes, second by second."""
     host = tuple(
@@ -223,7 +238,7 @@ def full(
             EdgeUse(phase=phase.name, by_status={"HIT": 3_100, "MISS": 900, "-": 8_000},
                     per_second=tuple((s, 50, 15) for s in range(seconds))),
         ),
-        host=host, processes=processes, monitoring=monitoring(),
+        host=host, processes=processes, monitoring=monitoring(), waits=waits(phase.name),
     )  # fmt: skip
 
 
@@ -249,7 +264,7 @@ def bare() -> Evidence:
     sources["cache"] = SourceState(name="cache", presence=Presence.FAILED, detail="connection refused on port 6379")
     return replace(
         whole, phases=(silent,), sources=sources, statements=(), tables=(), databases=(), caches=(), edges=(), host=(),
-        processes=(), monitoring=None, interrupted=True, finished_at=None, target_url="http://shop.example",
+        processes=(), monitoring=None, waits=(), interrupted=True, finished_at=None, target_url="http://shop.example",
     )  # fmt: skip
 
 
@@ -337,6 +352,10 @@ def hostile() -> tuple[Evidence, Verdict, tuple[Finding, ...]]:
         ),
         tables=(replace(whole.tables[0], phase=NASTY, name=NASTY),),
         databases=tuple(replace(each, phase=NASTY) for each in whole.databases),
+        waits=tuple(
+            replace(each, phase=NASTY, text=NASTY, event=NASTY, event_type=each.event_type and NASTY, client=NASTY)
+            for each in whole.waits
+        ),
         caches=tuple(replace(each, phase=NASTY) for each in whole.caches),
         edges=(EdgeUse(phase=NASTY, by_status={NASTY: 1}),),
         processes=tuple(replace(each, name=NASTY) for each in whole.processes),

@@ -52,6 +52,6 @@ def _remedy(most: int) -> Remedy:
     return Remedy(
         kind=RemedyKind.POOL,
         title="a pool of connections",
-        act="keep connections open and lend them out: psycopg_pool, SQLAlchemy's pool, HikariCP; or PgBouncer before it",
+        act="keep connections open and lend them out: psycopg_pool, SQLAlchemy's pool, HikariCP; or PgBouncer",
         parameters={"size": 0, "users": max(2, min(MOST_USERS, most))},
     )

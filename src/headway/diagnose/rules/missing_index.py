@@ -135,9 +135,13 @@ def _driven(access: Access, found: tuple[Access, ...], catalog: Catalog) -> floa
 
 def _seen(statement: Statement, access: Access, catalog: Catalog) -> bool | None:
     """Whether the plan reads much of the table: None, when there is none or the table isn't in it."""
-    if statement.plan is None or not isinstance(statement.plan.json, list):
+    logged = statement.logged.plan if statement.logged is not None else None
+    if isinstance(logged, dict):  # made with real values: what it reads is what was read
+        nodes = list(_nodes(logged, sorting=False))
+    elif statement.plan is not None and isinstance(statement.plan.json, list):
+        nodes = list(_nodes(statement.plan.json[0].get("Plan", {}), sorting=False))
+    else:
         return None
-    nodes = list(_nodes(statement.plan.json[0].get("Plan", {}), sorting=False))
     own = [(node, sorting) for node, sorting in nodes if _is_of(node, access)]
     if not own:
         return None
