@@ -77,13 +77,16 @@ class Following:
 
     def _later(self) -> list[Path]:
         """Files of the same row that were begun after this one, in order."""
-        own = self.file.stat().st_mtime_ns
         alike = re.compile(re.sub(r"\d+", r"\\d+", re.escape(self.file.name)))
-        found = [
-            (each.stat().st_mtime_ns, each)
-            for each in self.file.parent.iterdir()
-            if each.name > self.file.name and alike.fullmatch(each.name)
-        ]
+        try:
+            own = self.file.stat().st_mtime_ns
+            found = [
+                (each.stat().st_mtime_ns, each)
+                for each in self.file.parent.iterdir()
+                if each.name > self.file.name and alike.fullmatch(each.name)
+            ]
+        except FileNotFoundError:
+            return []  # a rotation is under way: at the next reading
         return [each for written, each in sorted(found) if written >= own]
 
     def _drain(self) -> Iterator[bytes | None]:

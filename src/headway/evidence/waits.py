@@ -79,7 +79,7 @@ class Waits(Collector):
             raise self._failure
         if self._session is not None and self._schema is not None and self.phases and (ids := self.phases[-1].ids()):
             rows = self._session.rows("waits_texts", {"ids": ids}, schema=self._schema)
-            self.phases[-1].texts = {row["queryid"]: redact.statement(row["query"]) for row in rows}
+            self.phases[-1].texts = {row["queryid"]: redact.statement(row["query"] or "") for row in rows}
 
     def write(self, folder: Path) -> None:
         if self._session is None:
