@@ -41,9 +41,12 @@ def remedy(kind: RemedyKind, **parameters: object) -> Remedy:
     return Remedy(kind=kind, title=kind.value, act="a setting", parameters=parameters)
 
 
-def test_a_connection_per_request_is_beaten_by_a_pool(posts_url: str, tmp_path: Path) -> None:
+def test_a_connection_per_request_is_beaten_by_a_pool(
+    posts_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Opening a connection for each statement costs more than the statement: the sweep finds a knee and says so."""
     run = proving.evidence(tmp_path, proving.statement("1", "SELECT title FROM posts WHERE id = $1", rows_per_call=1))
+    monkeypatch.setattr(pool, "LEAST_TURN_S", 0.2)
     grounds = proving.grounds(run, posts_url, tmp_path, budget_s=4.0)
     found = pool.prove(proving.finding("user_id"), remedy(RemedyKind.POOL, size=0, users=4), grounds)
     assert found.state is ProofState.WORTH_IT, found.reason
@@ -63,8 +66,8 @@ def test_a_pool_of_one_is_found_too_small_and_the_sweep_confirms_it(
         clients = [threading.Thread(target=use, args=(front.url, 0.5)) for _ in range(6)]
         for each in clients:
             each.start()
-        for _ in range(3):
-            time.sleep(0.12)
+        for _ in range(8):
+            time.sleep(0.05)
             looked.sample(time.time())
         for each in clients:
             each.join()

@@ -127,6 +127,7 @@ LABELLED: dict[str, tuple[Evidence, Callable[[Evidence], object], int]] = {
     "reads that change a sequence": (
         replace(reading(), statements=(statement("SELECT nextval($1), title FROM posts", 90_000),)),
         replica_opportunity.find, 0),
+    "reads, and nobody looked": (replace(reading(), waits=()), replica_opportunity.find, 0),
     "writes": (
         reading(2.0, statement("INSERT INTO posts (title) VALUES ($1)", 90_000)), replica_opportunity.find, 0),
     "busy with waiting for locks": (
@@ -213,3 +214,20 @@ def test_a_replica_that_is_there_is_said_with_its_lag() -> None:
     assert one.remedies[0].parameters == {"lag_ms": 37, "keys": 100, "tolerable_stale_ratio": 0.01}
     assert any("100% of that time asks tables that nothing wrote" in each for each in one.reasons_for)
     assert any(each.startswith("500 transactions were begun") for each in one.reasons_against)
+
+
+def test_no_text_of_others_reaches_a_terminal() -> None:
+    """Statements, tables, clients and pools with escapes in their names are said on one printable line."""
+    nasty = report_run.NASTY
+    runs = (
+        replace(CONVOY, blockings=(blocking(450, text=nasty, table=nasty, lock=nasty, state=nasty),)),
+        replace(POOL_OF_ONE, connections=(client(1, busy_mean=1.0, busy_most=1, spare_looks=0, name=nasty),)),
+        replace(CROWDED, connections=(client(40, busy_mean=9, busy_most=9, spare_looks=0, name=nasty),)),
+        replace(MOSTLY_IDLE, connections=(client(80, busy_mean=1, busy_most=1, spare_looks=LOOKS, name=nasty),)),
+        replace(QUEUED, pools=(replace(pool(waiting_looks=50, waited_ms=30), database=nasty, user=nasty),)),
+    )
+    found = [each for run_ in runs for rule in (lock_contention, pool_size) for each in rule.find(run_)]
+    assert len(found) == 5
+    for each in found:
+        said = (each.line, *each.reasons_for, *each.reasons_against, *(one.title for one in each.remedies))
+        assert all(text.isprintable() for text in said)

@@ -57,7 +57,9 @@ class Pooler(Collector):
             return absent(self.name, "--pgbouncer-url")
         place = place_of(self._url)
         try:
-            self._console = psycopg.connect(**_keywords(self._url), autocommit=True, row_factory=dict_row)
+            self._console = psycopg.connect(
+                **_keywords(self._url), autocommit=True, prepare_threshold=None, row_factory=dict_row
+            )
             pools = self._ask("SHOW POOLS")
             self._sizes = {row["name"]: row.get("pool_size") for row in self._ask("SHOW DATABASES")}
         except psycopg.Error as exc:
@@ -101,7 +103,8 @@ class Pooler(Collector):
         return {row["database"]: row for row in self._ask("SHOW STATS")}
 
     def _ask(self, command: str) -> Rows:
-        # The console reads no comments and knows the simple protocol only: what psycopg sends when there are no values.
+        # The console reads no comments and knows the simple protocol only: what psycopg sends when there are no values
+        # and nothing is prepared.
         return [] if self._console is None else self._console.execute(command.encode()).fetchall()
 
 

@@ -83,7 +83,7 @@ def _line(main: Blocking | None, group: Sequence[Blocking], waiting: float) -> s
     held = {
         IDLE: "a transaction that was doing nothing, after",
         "active": "a transaction that was running",
-    }.get(main.holding_state, f"a session ({main.holding_state}) that last ran")
+    }.get(main.holding_state, f"a session ({one_line(main.holding_state, 40)}) that last ran")
     where = f" on {one_line(main.table, 60)}" if main.table else ""
     what = _what(main)
     return (
@@ -95,7 +95,7 @@ def _line(main: Blocking | None, group: Sequence[Blocking], waiting: float) -> s
 def _what(main: Blocking) -> str:
     if main.lock in {"transactionid", "tuple"}:
         return "a row"
-    return {"relation": f"the whole table ({main.mode})", "advisory": "an advisory lock"}.get(
+    return {"relation": f"the whole table ({one_line(main.mode, 40)})", "advisory": "an advisory lock"}.get(
         main.lock, f"a lock ({one_line(main.lock, 30)})"
     )
 

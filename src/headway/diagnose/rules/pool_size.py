@@ -119,8 +119,8 @@ def _all_lent_out(evidence: Evidence, hits: PhaseHits, client: Connections) -> I
         rule=RULE,
         phase=hits.phase.name,
         line=(
-            f"{within_service:.0f} requests at once shared {client.open_most} database connections of"
-            f" {one_line(client.client, 40)}, all of them in use at {1 - client.spare_looks / client.looks:.0%} of the"
+            f"{within_service:.0f} requests at once shared {_connections(client.open_most)} of"
+            f" {one_line(client.client, 40)}, none of them free at {1 - client.spare_looks / client.looks:.0%} of the"
             f" looks, while {sessions.running(rows):.1f} sessions ran on {evidence.machine.cores} cores"
         ),
         explains=COSTS,
@@ -221,6 +221,10 @@ def _mostly_idle(hits: PhaseHits, client: Connections) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _connections(number: int) -> str:
+    return f"{number} database connection{'s' * (number != 1)}"
 
 
 def _remedy(title: str, *, size: int, users: float, act: str, proposed: int | None = None) -> Remedy:

@@ -44,7 +44,8 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         whole = sum(each.total_ns for each in own)
         reads = [each for each in own if can_move(each)]
         share = sum(each.total_ns for each in reads) / whole if whole else 0.0
-        busy = _busy(evidence, hits, whole)
+        rows = sessions.active(evidence, hits.phase.name)
+        busy = sum(each.sessions for each in rows) - sessions.locked(rows)  # nobody looked: nothing is concluded
         enough = share >= REPLICA_MIN_READS_RATIO and busy >= REPLICA_MIN_BUSY_RATIO * evidence.machine.cores
         if enough and sum(each.calls for each in reads) > INDEXED_MIN_CALLS:
             yield _finding(evidence, hits, own, reads, share, busy)
@@ -56,14 +57,6 @@ def can_move(statement: Statement) -> bool:
         return False
     seen = shape(statement.text)
     return seen.kind is Kind.READ and not seen.locks and not _CHANGES.search(statement.text)
-
-
-def _busy(evidence: Evidence, hits: PhaseHits, whole_ns: float) -> float:
-    """Sessions at work on average, those that wait for locks apart: by looks, else by the statements' own time."""
-    rows = sessions.active(evidence, hits.phase.name)
-    if rows:
-        return sum(each.sessions for each in rows) - sessions.locked(rows)
-    return whole_ns / 1e9 / hits.seconds if hits.seconds else 0.0
 
 
 def _finding(
