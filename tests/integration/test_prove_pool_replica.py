@@ -58,12 +58,12 @@ def test_a_connection_per_request_is_beaten_by_a_pool(
 def test_a_pool_of_one_is_found_too_small_and_the_sweep_confirms_it(
     posts_url: str, service_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Six clients share PgBouncer's one connection: the rule says so, and a larger pool is measured to be faster."""
+    """Three clients share PgBouncer's one connection: the rule says so, and a larger pool is measured to be faster."""
     with pooled(posts_url, service_folder, size=1) as front:
         looked = Pooler(front.console)
         looked.check()
         looked.begin(PHASE, time.time())
-        clients = [threading.Thread(target=use, args=(front.url, 0.5)) for _ in range(6)]
+        clients = [threading.Thread(target=use, args=(front.url, 0.5)) for _ in range(3)]
         for each in clients:
             each.start()
         for _ in range(8):
