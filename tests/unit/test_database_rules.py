@@ -222,7 +222,7 @@ def test_no_text_of_others_reaches_a_terminal() -> None:
     runs = (
         replace(CONVOY, blockings=(blocking(450, text=nasty, table=nasty, lock=nasty, state=nasty),)),
         replace(POOL_OF_ONE, connections=(client(1, busy_mean=1.0, busy_most=1, spare_looks=0, name=nasty),)),
-        replace(CROWDED, connections=(client(40, busy_mean=9, busy_most=9, spare_looks=0, name=nasty),)),
+        replace(CROWDED, connections=(client(40, busy_mean=9, busy_most=30, spare_looks=0, name=nasty),)),
         replace(MOSTLY_IDLE, connections=(client(80, busy_mean=1, busy_most=1, spare_looks=LOOKS, name=nasty),)),
         replace(QUEUED, pools=(replace(pool(waiting_looks=50, waited_ms=30), database=nasty, user=nasty),)),
     )
