@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 from headway.conventions import DATABASE_FILE
 from headway.errors import HeadwayError
@@ -93,11 +95,13 @@ class DatabaseUse(Collector):
     def _read(self, session: Session) -> tuple[Mapping[str, Any], int]:
         """The counters, and how many of Headway's own statements are in them: all but the one that reads."""
         with ExitStack() as stack:
-            own = 0
-            for each in (*(other for other in self._others if other.opened), session):
-                stack.enter_context(each.alone())
-                with suppress(HeadwayError) if each is not session else nullcontext():  # one that was lost says so
-                    each.rows("database_flush")
-                own += each.sent
+            for other in self._others:
+                stack.enter_context(other.alone())
+                if other.opened:
+                    with suppress(HeadwayError, psycopg.Error):  # whoever looks with it says that it was lost
+                        other.rows("database_flush")
+            stack.enter_context(session.alone())
+            session.rows("database_flush")
+            own = session.sent + sum(other.sent for other in self._others)
             (row,) = session.rows("database_counters")
         return row, own
