@@ -8,7 +8,18 @@ from dataclasses import replace
 import pytest
 
 from headway.diagnose.rules import connection_per_request, lock_contention, pool_size, replica_opportunity
-from headway.model import Blocking, Connections, Evidence, Finding, PoolUse, RemedyKind, ReplicaLag, Statement, Wait
+from headway.model import (
+    Blocking,
+    Column,
+    Connections,
+    Evidence,
+    Finding,
+    PoolUse,
+    RemedyKind,
+    ReplicaLag,
+    Statement,
+    Wait,
+)
 from made import report_run
 
 PHASE = "ordinary"
@@ -127,6 +138,11 @@ LABELLED: dict[str, tuple[Evidence, Callable[[Evidence], object], int]] = {
     "reads that change a sequence": (
         replace(reading(), statements=(statement("SELECT nextval($1), title FROM posts", 90_000),)),
         replica_opportunity.find, 0),
+    "reads that want an index first": (
+        replace(reading(), columns=(
+            Column(table="posts", name="user_id", type="bigint", not_null=True, null_ratio=0.0, distinct=20_000.0),
+            Column(table="posts", name="title", type="text", not_null=True, null_ratio=0.0, distinct=-1.0),
+        )), replica_opportunity.find, 0),
     "reads, and nobody looked": (replace(reading(), waits=()), replica_opportunity.find, 0),
     "writes": (
         reading(2.0, statement("INSERT INTO posts (title) VALUES ($1)", 90_000)), replica_opportunity.find, 0),

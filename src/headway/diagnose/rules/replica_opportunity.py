@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose import sessions
 from headway.diagnose.accesses import written_tables
+from headway.diagnose.rules import missing_index
 from headway.diagnose.statement_shape import Kind, shape
 from headway.diagnose.words import fingerprint
 from headway.model import Confidence, Finding, Remedy, RemedyKind, Subject
@@ -39,6 +40,7 @@ _BEGINS = re.compile(r"\s*(begin|start\s+transaction)\b", re.I)
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """One finding a phase."""
+    wanting = _wanting_an_index(evidence)
     for hits in evidence.phases:
         own = [each for each in evidence.statements if each.phase == hits.phase.name and not each.nested]
         whole = sum(each.total_ns for each in own)
@@ -46,9 +48,18 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         share = sum(each.total_ns for each in reads) / whole if whole else 0.0
         rows = sessions.active(evidence, hits.phase.name)
         busy = sum(each.sessions for each in rows) - sessions.locked(rows)  # nobody looked: nothing is concluded
+        if whole:
+            busy *= 1 - sum(each.total_ns for each in own if each.id in wanting) / whole
         enough = share >= REPLICA_MIN_READS_RATIO and busy >= REPLICA_MIN_BUSY_RATIO * evidence.machine.cores
         if enough and sum(each.calls for each in reads) > INDEXED_MIN_CALLS:
             yield _finding(evidence, hits, own, reads, share, busy)
+
+
+def _wanting_an_index(evidence: Evidence) -> frozenset[str]:
+    """Statements that want an index first: what they keep busy is not a replica's to take."""
+    found = missing_index.find(evidence)
+    named = (remedy.parameters.get("statement_ids") or () for each in found for remedy in each.remedies)
+    return frozenset(str(identity) for ids in named for identity in ids)
 
 
 def can_move(statement: Statement) -> bool:
@@ -85,6 +96,7 @@ def _finding(
         fingerprint=fingerprint(RULE),
         confidence=Confidence.POSSIBLE,
         reasons_for=(
+            "sessions at statements that want an index first are not among those at work",
             f"{quiet:.0%} of that time asks tables that nothing wrote in this phase: never stale",
             *((f"the replica there is was {duration_text(lag_ns)} behind at most",) if lag_ns else ()),
         ),
