@@ -217,3 +217,14 @@ def test_updates_are_told_hot_from_others_and_dead_rows_are_hinted_at(seats_url:
     assert half.deleted == half.dead_rows == 10_000
     assert half.bloat_ratio == pytest.approx(0.5, abs=0.06)
     session.close()
+
+
+def test_looking_takes_a_tenth_of_the_time_at_most(seats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often looks are asked for, each makes the next one later by ten times what it took."""
+    monkeypatch.setattr("headway.evidence.waits.WAITS_EVERY_NS", 1_000)
+    begun = time.monotonic()
+    with watched(seats_url) as waits:
+        time.sleep(0.6)
+        lasted = time.monotonic() - begun
+    assert waits.phases[-1].count >= 2
+    assert waits._took_s <= 0.2 * lasted  # a tenth, and the last look
