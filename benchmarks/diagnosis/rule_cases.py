@@ -180,7 +180,7 @@ def asked(hits: int, misses: int, evicted: int = 0, expired: int = 0, **more: An
 
 
 wrong("cache", "never asked", asked(0, 0))
-wrong("cache", "too small", asked(2_000, 4_000, evicted=3_500))
+well("cache", "too small, for another rule to say", asked(2_000, 4_000, evicted=3_500))
 wrong("cache", "kept too short", asked(2_500, 3_500, expired=3_000))
 well("cache", "nine of ten hit", asked(5_400, 600, expired=300))
 well("cache", "restarted meanwhile", asked(0, 900, restarted=True))

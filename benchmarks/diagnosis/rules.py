@@ -19,7 +19,11 @@ from headway.diagnose import catalogue, route_keys
 from headway.diagnose.rules import RULES
 from headway.model import Finding
 
-ELSEWHERE = frozenset({"missing-index", "n-plus-one", "n-plus-one-by-counts", "hot-code", "blocking-call"})
+ELSEWHERE = frozenset({
+    "missing-index", "n-plus-one", "n-plus-one-by-counts", "hot-code", "blocking-call",
+    "cache-evictions", "slow-cache-command", "big-cache-key", "hot-cache-key", "lock-contention", "pool-size",
+    "replica-opportunity",
+})  # fmt: skip
 
 
 def said(case: Case) -> list[str]:

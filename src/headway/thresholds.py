@@ -337,3 +337,36 @@ CACHE_HOT_MIN_COMMANDS = 1_000
 CACHE_BUSY_CPU_RATIO = 0.50
 """One key's share of all commands seen, of how many at least, and how busy the cache's thread must be for it to matter:
 at half of its capacity waiting takes as long as the command itself (M/M/1)."""
+WAITS_EVERY_NS = 100_000_000
+WAITS_LOCKS_EVERY_NS = 200_000_000
+WAITS_MOST_BUSY_RATIO = 0.1
+"""Between two looks at the database's sessions, and at its locks when somebody waits for one; the share of the time
+that looking may take. 300 looks know a share of 10% to within 3.4 points (binomial). pg_blocking_pids stops the lock
+manager for a moment: it is asked half as often, and only then. Source: PostgreSQL manual, 9.27, pg_blocking_pids."""
+
+LOOKS_MIN = 30
+LOCK_MIN_SHARE_RATIO = 0.05
+LOCK_MIN_SEEN = 10
+LOCK_HOLDER_MIN_RATIO = 0.2
+"""Looks without which nothing is concluded; share of active sessions' time spent waiting for locks, and waiters seen,
+from which it is worth a line (every busy service waits for a row now and then); share of it to be named its cause."""
+
+POOL_SPARE_AFTER_NS = 50_000_000
+POOL_SPARE_MAX_RATIO = 0.05
+POOL_QUEUE_MIN_RATIO = 2.0
+"""A connection idle for longer was free for whoever wanted it: a pool with a queue lends it out within milliseconds.
+Looks with a free one below which all are lent out, and requests for each connection from which most of them wait."""
+
+POOL_WAIT_MIN_NS = 1_000_000
+POOL_WAITING_MIN_RATIO = 0.1
+"""A transaction's mean wait for PgBouncer's connection, and looks with a client waiting, from which it is small."""
+
+POOL_BUSY_PER_CORE = 2.0
+POOL_IDLE_MIN = 20
+POOL_IDLE_RATIO = 0.25
+"""Sessions at work for each core from which more only queue in the database. Source: wiki.postgresql.org, Number Of
+Database Connections. Connections of one client, and the share of them ever busy, from which idle ones are said."""
+
+REPLICA_MIN_READS_RATIO = 0.7
+REPLICA_MIN_BUSY_RATIO = 0.7
+"""Share of database time that is reads, and sessions at work for each core, below which the primary has room."""

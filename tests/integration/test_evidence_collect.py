@@ -93,7 +93,8 @@ def test_a_run_keeps_what_every_source_saw(
         "load": "present", "statements": "present", "database": "present", "tables": "present", "plans": "present",
         "cache": "present", "edge": "present", "host": "present", "metrics": "absent", "alerts": "present",
         "indexes": "present", "profile": "absent", "answers": "absent", "cache commands": "present",
-        "cache slow log": "present", "cache keys": "present", "cache monitor": "absent",
+        "cache slow log": "present", "cache keys": "present", "cache monitor": "absent", "waits": "present",
+        "replicas": "present", "logged plans": "absent", "pgbouncer": "absent",
     }  # fmt: skip
     (phase,) = evidence.phases
     (edge,) = evidence.edges

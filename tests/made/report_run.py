@@ -48,6 +48,7 @@ from headway.model import (
     Table,
     TableScan,
     Verdict,
+    Wait,
 )
 
 IntArray = NDArray[np.int64]
@@ -58,7 +59,7 @@ SLOW_SQL = (
     "SELECT posts.id, posts.title, posts.body, posts.created_at\nFROM posts\nWHERE posts.user_id = $1\n"
     "ORDER BY posts.created_at DESC"
 )
-SOURCES = ("load", "statements", "database", "tables", "plans", "cache", "edge", "host", "metrics", "alerts")
+SOURCES = ("load", "statements", "database", "waits", "tables", "plans", "cache", "edge", "host", "metrics", "alerts")
 EXPLANATION = (
     "71% of database time is one statement: SELECT … FROM posts WHERE user_id = $1; sequential scan of 1,000,000 rows"
 )
@@ -159,6 +160,20 @@ def statements(phase: str) -> tuple[Statement, ...]:
     )  # fmt: skip
 
 
+def waits(phase: str) -> tuple[Wait, ...]:
+    """The slow statement ran, and waited for its pages; one transaction sat idle."""
+    rows = (("active", None, None, SLOW_SQL, 420), ("active", "IO", "DataFileRead", SLOW_SQL, 90),
+            ("active", "Lock", "transactionid", "UPDATE users SET name = $1 WHERE id = $2", 30),
+            ("idle in transaction", "Client", "ClientRead", "", 60))  # fmt: skip
+    return tuple(
+        Wait(
+            phase=phase, client="shop", statement_id=str(index), text=text, state=state, event_type=kind, event=event,
+            seen=seen, looks=600, longest_ns=52_000_000,
+        )
+        for index, (state, kind, event, text, seen) in enumerate(rows)
+    )  # fmt: skip
+
+
 def machine_seconds(seconds: int) -> tuple[tuple[HostSecond, ...], tuple[ProcessSecond, ...]]:
     """The machine and three processes, second by second."""
     host = tuple(
@@ -246,7 +261,7 @@ def full(
             EdgeUse(phase=phase.name, by_status={"HIT": 3_100, "MISS": 900, "-": 8_000},
                     per_second=tuple((s, 50, 15) for s in range(seconds))),
         ),
-        host=host, processes=processes, monitoring=monitoring(),
+        host=host, processes=processes, monitoring=monitoring(), waits=waits(phase.name),
     )  # fmt: skip
 
 
@@ -272,7 +287,7 @@ def bare() -> Evidence:
     sources["cache"] = SourceState(name="cache", presence=Presence.FAILED, detail="connection refused on port 6379")
     return replace(
         whole, phases=(silent,), sources=sources, statements=(), tables=(), databases=(), caches=(), edges=(), host=(),
-        processes=(), monitoring=None, interrupted=True, finished_at=None, target_url="http://shop.example",
+        processes=(), monitoring=None, waits=(), interrupted=True, finished_at=None, target_url="http://shop.example",
     )  # fmt: skip
 
 
@@ -370,6 +385,10 @@ def hostile() -> tuple[Evidence, Verdict, tuple[Finding, ...]]:
         ),
         cache_keys=tuple(replace(each, key=NASTY, type=NASTY) for each in whole.cache_keys),
         cache_key_uses=tuple(replace(each, phase=NASTY, key=NASTY) for each in whole.cache_key_uses),
+        waits=tuple(
+            replace(each, phase=NASTY, text=NASTY, event=NASTY, event_type=each.event_type and NASTY, client=NASTY)
+            for each in whole.waits
+        ),
         edges=(EdgeUse(phase=NASTY, by_status={NASTY: 1}),),
         processes=tuple(replace(each, name=NASTY) for each in whole.processes),
         monitoring=watched and replace(

@@ -14,7 +14,19 @@ from headway.diagnose.comparing import How
 from headway.diagnose.index_keys import keys
 from headway.diagnose.rules import duplicate_index, missing_index, slow_statement, unused_index
 from headway.diagnose.written import writes
-from headway.model import Column, Confidence, Database, Evidence, Index, Plan, RemedyKind, Statement, Table, TableScan
+from headway.model import (
+    Column,
+    Confidence,
+    Database,
+    Evidence,
+    Index,
+    LoggedPlan,
+    Plan,
+    RemedyKind,
+    Statement,
+    Table,
+    TableScan,
+)
 from made.judged import made_evidence, made_hits
 
 HITS = made_hits([[1.0] * 100] * 10)
@@ -69,6 +81,21 @@ def test_an_access_is_told_by_table_column_and_comparison() -> None:
         "users": {("id", How.JOIN), ("email", How.EQUAL)},
     }
     assert [(each.column, each.descending) for each in found[0].order] == [("at", True)]
+
+
+def test_a_plan_that_was_logged_with_real_values_counts_before_one_without() -> None:
+    """The generic plan reads the table whole; with the values that were sent it read six rows: no index is advised."""
+    whole = {"Node Type": "Seq Scan", "Relation Name": "posts", "Schema": "public", "Alias": "posts",
+             "Filter": "(user_id = $1)", "Plan Rows": 50}  # fmt: skip
+    few = {"Node Type": "Index Scan", "Relation Name": "posts", "Alias": "posts", "Index Name": "i",
+           "Index Cond": "(user_id = ?)", "Plan Rows": 6}  # fmt: skip
+    generic = Plan(statement_id="s", json=[{"Plan": whole}], scans=SCANNED.scans)
+    text = "SELECT title FROM posts WHERE user_id = $1"
+    assert len(list(missing_index.find(run(text, plan=generic)))) == 1
+    logged = LoggedPlan(statement_id="s", seen=9, slowest_ns=1e6, plan=few)
+    assert list(missing_index.find(run(text, plan=generic, logged=logged))) == []
+    elsewhere = replace(logged, plan={**few, "Relation Name": "users"})
+    assert len(list(missing_index.find(run(text, plan=generic, logged=elsewhere)))) == 1
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join) | st.text(max_size=200))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import proving
 from headway.errors import BadInput, BundleDamaged
 from headway.evidence import bundle
-from headway.model import Effect, Estimate, Location, Price, Proof, ProofState, RemedyKind
+from headway.model import Effect, Estimate, Location, LoggedPlan, Price, Proof, ProofState, RemedyKind
 from headway.prove import foretold, ledger, record, room, service, values
 from headway.prove.measure import Paired, paired
 from headway.prove.prediction import predict
@@ -112,6 +112,17 @@ def test_what_is_not_one_statement_on_tables_is_refused(text: str) -> None:
     """Several statements, DDL, functions that reach out and parameters without a meaning give a reason."""
     with pytest.raises(values.NoValues):
         values.slots(values.parsed(text), COLUMNS)
+
+
+def test_values_that_were_logged_are_used_where_they_fit() -> None:
+    """Sets with a value for each parameter; those of a statement that has constants of its own besides are not."""
+    text = "SELECT * FROM posts WHERE user_id = $1 AND title = $2"
+    sets = (("3", "a"), ("3", "a"), ("4", None), ("5",), ("6", "b", "c"))
+    logged = LoggedPlan(statement_id="1", seen=5, slowest_ns=1.0, plan=None, values=sets)
+    statement = replace(proving.statement("1", text), logged=logged)
+    assert values.real(statement, values.parsed(text)) == [("3", "a"), ("4", None)]
+    assert values.real(proving.statement("1", text), values.parsed(text)) == []
+    assert values.real(statement, values.parsed("SELECT 1 FROM posts")) == []
 
 
 @given(st.text(max_size=80))

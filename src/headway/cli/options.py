@@ -65,6 +65,17 @@ CacheMonitorOption = Annotated[
     ),
 ]
 EdgeLogOption = Annotated[Path | None, typer.Option("--edge-log", help="nginx access log in JSON, with cache status.")]
+DatabaseLogOption = Annotated[
+    Path | None,
+    typer.Option("--database-log", help="PostgreSQL's log, JSON or CSV, or its folder: plans by auto_explain."),
+]
+PgBouncerOption = Annotated[
+    str | None,
+    typer.Option("--pgbouncer-url", envvar="HEADWAY_PGBOUNCER_URL", help="PgBouncer's admin console, to read pools."),
+]
+ShowValuesOption = Annotated[
+    bool, typer.Option("--show-values", help="Keep the values in logged plans and parameters; else they are hidden.")
+]
 MetricsOption = Annotated[str | None, typer.Option("--metrics-url", help="Where the service shows Prometheus metrics.")]
 PrometheusOption = Annotated[str | None, typer.Option("--prometheus-url", help="A Prometheus server's address.")]
 RulesOption = Annotated[list[Path] | None, typer.Option("--rules", help="A Prometheus rule file; may be repeated.")]
@@ -123,6 +134,9 @@ class Asked(WireOptions):
     cache_url: CacheOption = None
     cache_monitor: CacheMonitorOption = False
     edge_log: EdgeLogOption = None
+    database_log: DatabaseLogOption = None
+    pgbouncer_url: PgBouncerOption = None
+    show_values: ShowValuesOption = False
     metrics_url: MetricsOption = None
     prometheus_url: PrometheusOption = None
     rules: RulesOption = None
@@ -161,6 +175,9 @@ class Asked(WireOptions):
             cache_url=self.cache_url or base.cache_url,
             cache_monitor=self.cache_monitor,
             edge_log=self.edge_log or base.edge_log,
+            database_log=self.database_log or base.database_log,
+            pgbouncer_url=self.pgbouncer_url or base.pgbouncer_url,
+            show_values=self.show_values,
             metrics_url=self.metrics_url or base.metrics_url,
             prometheus_url=self.prometheus_url or base.prometheus_url,
             rule_files=(*base.rule_files, *(self.rules or ())),

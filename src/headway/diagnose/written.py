@@ -48,6 +48,15 @@ def writes(text: str) -> tuple[Write, ...]:
     return tuple(found)
 
 
+def changed_tables(text: str) -> frozenset[str]:
+    """The tables that a statement inserts into, updates or deletes from."""
+    tree = read_sql(text)
+    if tree is None:
+        return frozenset()
+    found = (each.find(exp.Table) for each in tree.find_all(exp.Insert, exp.Update, exp.Delete))
+    return frozenset(name_of(table) for table in found if table is not None)
+
+
 def entries(statements: Iterable[Statement], table: str, said: str, columns: Collection[str]) -> int:
     """
     How many entries an index gets from these statements: one a row, whether in one call or many.

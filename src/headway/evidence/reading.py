@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.conventions import (
     ANSWERS_FILE,
+    BLOCKERS_FILE,
     CACHE_COMMANDS_FILE,
     CACHE_FILE,
     CACHE_KEYS_FILE,
     CACHE_MONITOR_FILE,
     CACHE_SLOW_FILE,
     COLUMNS_FILE,
+    CONNECTIONS_FILE,
     DATABASE_FILE,
     EDGE_FILE,
     HIT_LOG,
     HOST_FILE,
     INDEXES_FILE,
+    LOGGED_PLANS_FILE,
     MONITORING_FILE,
     PLANS_FILE,
+    POOLS_FILE,
     PROCESSES_FILE,
+    REPLICAS_FILE,
     STATEMENTS_FILE,
     TABLES_FILE,
+    WAITS_FILE,
 )
 from headway.errors import BundleDamaged
 from headway.evidence import bundle, columns, runfile
@@ -30,25 +36,31 @@ from headway.evidence.collector import failed
 from headway.load import hits
 from headway.model import (
     Answer,
+    Blocking,
     CacheCommand,
     CacheKeys,
     CacheKeyUse,
     CacheSlow,
     CacheUse,
     Column,
+    Connections,
     Database,
     EdgeUse,
     Evidence,
     HostSecond,
     Index,
+    LoggedPlan,
     Monitoring,
     Plan,
+    PoolUse,
     Presence,
     ProcessSecond,
+    ReplicaLag,
     SourceState,
     Statement,
     Table,
     TableScan,
+    Wait,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +76,10 @@ FILES = {
     "load": HIT_LOG,
     "statements": STATEMENTS_FILE,
     "database": DATABASE_FILE,
+    "waits": WAITS_FILE,
+    "replicas": REPLICAS_FILE,
+    "pgbouncer": POOLS_FILE,
+    "logged plans": LOGGED_PLANS_FILE,
     "tables": TABLES_FILE,
     "indexes": INDEXES_FILE,
     "plans": PLANS_FILE,
@@ -95,6 +111,7 @@ def read(folder: Path) -> Evidence:
     if run.imported is not None:  # another tool made the load, and does not say how well it could
         phases = tuple(replace(each, health=replace(each.health, cpu_ratio=None)) for each in phases)
     plans, errors = _plans(folder / PLANS_FILE)
+    logged = _logged(folder / LOGGED_PLANS_FILE)
     return Evidence(
         folder=folder,
         id=run.id,
@@ -110,7 +127,12 @@ def read(folder: Path) -> Evidence:
         phases=phases,
         sources=sources,
         statements=tuple(
-            replace(each, plan=plans.get(each.id), plan_error=errors.get(each.id) or _unplanned(each, plans, sources))
+            replace(
+                each,
+                plan=plans.get(each.id),
+                plan_error=errors.get(each.id) or _unplanned(each, plans, sources),
+                logged=logged.get(each.id),
+            )
             for each in _rows(folder / STATEMENTS_FILE, Statement)
         ),
         tables=_rows(folder / TABLES_FILE, Table),
@@ -128,6 +150,11 @@ def read(folder: Path) -> Evidence:
         monitoring=_monitoring(folder / MONITORING_FILE, phases),
         answers=_answers(folder / ANSWERS_FILE),
         imported=run.imported,
+        waits=_rows(folder / WAITS_FILE, Wait),
+        blockings=_rows(folder / BLOCKERS_FILE, Blocking),
+        connections=_rows(folder / CONNECTIONS_FILE, Connections),
+        pools=_rows(folder / POOLS_FILE, PoolUse),
+        replicas=_rows(folder / REPLICAS_FILE, ReplicaLag),
     )
 
 
@@ -140,6 +167,7 @@ def _sources(folder: Path, run: RunFile) -> dict[str, SourceState]:
     for name, file in (FILES | MAYBE).items():
         state = states.get(name)
         promised = name in FILES if state is None else state.presence is Presence.PRESENT
+        promised = run.finished_at is None if state is None else state.presence is Presence.PRESENT
         if promised and not (folder / file).exists():
             states[name] = failed(name, f"the run was ended before {file} was written", "run again")
     return states
@@ -163,6 +191,22 @@ def _plans(file: Path) -> tuple[dict[str, Plan], dict[str, str]]:
         }
         return plans, dict(content["errors"])
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+
+
+def _logged(file: Path) -> dict[str, LoggedPlan]:
+    if not file.exists():
+        return {}
+    content = bundle.get_json(file)
+    try:
+        return {
+            name: LoggedPlan(
+                statement_id=name, seen=each["seen"], slowest_ns=each["slowest_ns"], plan=each["plan"],
+                values=tuple(tuple(values) for values in each["values"]),
+            )
+            for name, each in content.items()
+        }  # fmt: skip
+    except (KeyError, TypeError, AttributeError) as exc:
         raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 
 

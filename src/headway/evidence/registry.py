@@ -16,12 +16,16 @@ from headway.evidence.database import DatabaseUse
 from headway.evidence.edge import Edge
 from headway.evidence.host import Host
 from headway.evidence.indexes import Indexes
+from headway.evidence.logged import LoggedPlans
 from headway.evidence.metrics import Metrics
 from headway.evidence.plans import Plans
+from headway.evidence.pooler import Pooler
 from headway.evidence.profile import Profiler
+from headway.evidence.replicas import Replicas
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.evidence.tables import Tables
+from headway.evidence.waits import Waits
 
 if TYPE_CHECKING:
     from headway.evidence.collector import Collector
@@ -31,11 +35,17 @@ if TYPE_CHECKING:
 def collectors(sources: Sources, scenario: Scenario | None = None) -> tuple[Collector, ...]:
     """One of each, in the order they are checked and finished; those of one database share its connection."""
     session = None if sources.database_url is None else Session(sources.database_url)
+    # Waits looks while others ask: it has a connection of its own.
+    looks = None if sources.database_url is None else Session(sources.database_url)
     return (
         statements := Statements(session),
-        DatabaseUse(session),
+        Waits(looks),
+        DatabaseUse(session, *filter(None, [looks])),
+        Replicas(session),
         Tables(session),
         Indexes(session),
+        LoggedPlans(sources.database_log, session, show_values=sources.show_values),
+        Pooler(sources.pgbouncer_url),
         Plans(session, statements),
         *_of_cache(sources),
         Edge(sources.edge_log),

@@ -5,6 +5,7 @@ Units are in the names. Inside: nanoseconds and ratios 0..1. Percent and millise
 Missing is None, never 0. Arrays are numpy, named in annotations only so that this file imports nothing.
 """
 
+from headway.model.activity import Blocking, Connections, LoggedPlan, PoolUse, ReplicaLag, Wait
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
 from headway.model.budget import Budget, BudgetBand, BudgetPart, Spent
 from headway.model.cache import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse
@@ -57,6 +58,7 @@ from headway.model.verdict import ExitCode, Finding, Judgement, State, Verdict
 __all__ = [
     "Answer",
     "Arrivals",
+    "Blocking",
     "Budget",
     "BudgetBand",
     "BudgetPart",
@@ -70,6 +72,7 @@ __all__ = [
     "Column",
     "Comparison",
     "Confidence",
+    "Connections",
     "Criterion",
     "Database",
     "EdgeUse",
@@ -91,6 +94,7 @@ __all__ = [
     "LatencyCells",
     "LoadModel",
     "Location",
+    "LoggedPlan",
     "Machine",
     "Monitoring",
     "Order",
@@ -98,6 +102,7 @@ __all__ = [
     "Phase",
     "PhaseHits",
     "Plan",
+    "PoolUse",
     "Presence",
     "Price",
     "ProcessSecond",
@@ -108,6 +113,7 @@ __all__ = [
     "Remedy",
     "RemedyKind",
     "Replay",
+    "ReplicaLag",
     "Route",
     "RouteSecond",
     "Scenario",
@@ -128,5 +134,6 @@ __all__ = [
     "Told",
     "TraceIntake",
     "Verdict",
+    "Wait",
     "Wire",
 ]

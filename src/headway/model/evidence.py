@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headway.model.activity import Blocking, Connections, PoolUse, ReplicaLag, Wait
 from headway.model.cache import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse
 from headway.model.database import Column, Database, Index, Statement, Table
 from headway.model.hits import PhaseHits
@@ -28,7 +29,7 @@ class Presence(StrEnum):
 class SourceState:
     """One source of evidence: whether it could be read, why not, and what would mend it."""
 
-    name: str  # load, statements, database, tables, plans, cache, edge, host, metrics, alerts
+    name: str  # load, statements, database, waits, tables, plans, cache, edge, host, metrics, alerts ...
     presence: Presence
     detail: str = ""  # version and scope when present; the reason otherwise
     next_act: str = ""
@@ -230,3 +231,8 @@ class Evidence:
     columns: tuple[Column, ...] = ()
     answers: tuple[Answer, ...] = ()
     imported: Imported | None = None  # made by another tool; its `response` cells are empty
+    waits: tuple[Wait, ...] = ()
+    blockings: tuple[Blocking, ...] = ()
+    connections: tuple[Connections, ...] = ()
+    pools: tuple[PoolUse, ...] = ()
+    replicas: tuple[ReplicaLag, ...] = ()

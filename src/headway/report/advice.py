@@ -13,6 +13,7 @@ from rich.text import Text
 from headway.evidence import runfile
 from headway.model import Presence
 from headway.promises.spoken import duration_text
+from headway.report import activity
 from headway.report.terminal import LEAST_WIDTH, PIPED_WIDTH, printed, wrapped
 from headway.report.visible import one_line
 
@@ -72,6 +73,7 @@ def as_json(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accept
             }
             for each in ranked
         ],
+        "sessions": {each.phase.name: activity.line(evidence, each.phase.name) for each in evidence.phases},
         "accepted_and_gone": [runfile.plain(each) for each in stale],
         "not_seen": not_seen(evidence),
     }
@@ -107,6 +109,9 @@ def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepte
     for gone in stale:
         text = f"- no longer there: {gone.line} ({gone.fingerprint}, accepted: {gone.reason})"
         yield from wrapped(one_line(text, LONGEST), width, indent=2, hang=2, style="dim")
+    for phase in evidence.phases:
+        if said := activity.line(evidence, phase.phase.name):
+            yield from wrapped(one_line(f"{phase.phase.name}: {said}", LONGEST), width, indent=0, hang=2, style="dim")
     missing = not_seen(evidence)
     if missing:
         yield Text("Not seen, so nothing is said of it", style="bold")

@@ -142,11 +142,12 @@ def _driven(access: Access, found: tuple[Access, ...], catalog: Catalog) -> floa
 
 def _seen(statement: Statement, access: Access, catalog: Catalog) -> bool | None:
     """Whether the plan reads much of the table: None, when there is none or the table isn't in it."""
-    if statement.plan is None or not isinstance(statement.plan.json, list) or not statement.plan.json:
-        return None
-    nodes = list(_nodes(statement.plan.json[0].get("Plan", {}), sorting=False))
-    own = [(node, sorting) for node, sorting in nodes if _is_of(node, access)]
-    if not own:
+    plans = [statement.logged.plan] if statement.logged is not None else []  # first: it was made with real values
+    if statement.plan is not None and isinstance(statement.plan.json, list) and statement.plan.json:
+        plans.append(statement.plan.json[0].get("Plan"))
+    nodes = (list(_nodes(each, sorting=False)) for each in plans if isinstance(each, dict))
+    own = next((found for each in nodes if (found := [pair for pair in each if _is_of(pair[0], access)])), None)
+    if own is None:
         return None
     return any(_much(node, access, catalog, sorting=sorting) for node, sorting in own)
 
