@@ -35,8 +35,10 @@ from headway.model import (
     Phase,
     PhaseHits,
     Plan,
+    PoolUse,
     Presence,
     ProcessSecond,
+    ReplicaLag,
     Route,
     Scenario,
     Side,
@@ -390,6 +392,16 @@ def hostile() -> tuple[Evidence, Verdict, tuple[Finding, ...]]:
             for each in whole.waits
         ),
         edges=(EdgeUse(phase=NASTY, by_status={NASTY: 1}),),
+        pools=(
+            PoolUse(phase=NASTY, database=NASTY, user=NASTY, mode=NASTY, size=None, looks=1, clients_active_mean=1.0,
+                    clients_waiting_mean=1.0, clients_waiting_most=1, waiting_looks=1, servers_active_mean=1.0,
+                    servers_idle_mean=0.0, servers_most=1, longest_wait_ns=1, transactions=None, waited_ns=None),
+        ),
+        replicas=(
+            ReplicaLag(phase=NASTY, name=NASTY, state=NASTY, sync=NASTY, looks=1, write_lag_most_ns=None,
+                       flush_lag_most_ns=None, replay_lag_mean_ns=None, replay_lag_most_ns=None,
+                       replay_bytes_mean=None, replay_bytes_most=None),
+        ),
         processes=tuple(replace(each, name=NASTY) for each in whole.processes),
         monitoring=watched and replace(
             watched, metrics_url=NASTY, request_metric=NASTY, alerts=(NASTY,), unknown_metrics=(NASTY,)

@@ -33,9 +33,9 @@ def json_record(message: str, *, query_id: int = 7) -> bytes:
     return json.dumps({"dbname": "shop", "message": message, "query_id": query_id}).encode()
 
 
-def taken(*lines: bytes | None) -> tuple[list[int], Records]:
+def taken(*lines: bytes | None, form: str = "") -> tuple[list[int], Records]:
     """The ids that were read from lines, and what read them."""
-    records = Records()
+    records = Records(form)
     return [found.query_id for line in lines if (found := records.take(line)) is not None], records
 
 
@@ -44,7 +44,7 @@ def test_both_forms_say_the_same() -> None:
     one = explained(MESSAGE, "shop", 7)
     assert one is not None
     assert (one.text, one.values, one.duration_ns, one.plan) == ("SELECT 1", ("42",), 1.5e6, {"Node Type": "Result"})
-    assert taken(*csv_record(MESSAGE).split(b"\n"), json_record(MESSAGE))[0] == [7, 7]
+    assert taken(*csv_record(MESSAGE).split(b"\n"))[0] == taken(json_record(MESSAGE))[0] == [7]
 
 
 def test_a_log_entered_in_the_middle_of_a_record_is_read_from_the_next() -> None:
@@ -58,6 +58,9 @@ def test_a_log_entered_in_the_middle_of_a_record_is_read_from_the_next() -> None
 def test_text_inside_a_record_is_never_a_record() -> None:
     """Whoever writes a log line into a statement's text makes no plan of it."""
     fake = csv_record(MESSAGE, query_id=666).decode() + "\n" + json_record(MESSAGE, query_id=667).decode()
+    assert taken(*csv_record(MESSAGE).split(b"\n"), json_record(MESSAGE, query_id=668))[0] == [7]
+    entered = [json_record(MESSAGE, query_id=669), b"'", *csv_record(MESSAGE).split(b"\n")]
+    assert taken(*entered, form=".csv")[0] == [7]
     lines = csv_record(f"duration: 1 ms  plan:\nQuery Text: SELECT '\n{fake}\n'\nResult  (cost=0 rows=1)").split(b"\n")
     assert taken(*lines)[0] == [7]
 

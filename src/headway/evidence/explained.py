@@ -20,6 +20,8 @@ _KEPT = frozenset({"Node Type", "Relation Name", "Schema", "Alias", "Index Name"
 _DROPPED = frozenset({"Output", "Query Text", "Query Parameters", "Settings"})
 CSV_MESSAGE, CSV_DATABASE, CSV_QUERY_ID, CSV_COLUMNS = 13, 2, 25, 26
 
+FORMS = (".json", ".csv")
+
 Values = tuple[str | None, ...]
 
 
@@ -36,9 +38,15 @@ class Explained:
 
 
 class Records:
-    """Lines of a log -> records; a CSV record may span many lines, and the first lines seen may be the end of one."""
+    """
+    Lines of a log -> records; a CSV record may span many lines, and the first lines seen may be the end of one.
 
-    def __init__(self) -> None:
+    `form` is ".json" or ".csv"; by another, the first line that begins a record tells. It stays so: in a CSV log a line
+    that looks like JSON is some statement's text.
+    """
+
+    def __init__(self, form: str = "") -> None:
+        self._form = form
         self._held: list[bytes] = []
         self._size = 0
         self._odd = False  # an odd number of quotes so far: the record goes on
@@ -56,7 +64,9 @@ class Records:
             self.unread += 1
             self.restart()
             return None
-        if not self._held and line.startswith(b"{"):
+        if self._form not in FORMS and (line.startswith(b"{") or _BEGINS.match(line)):
+            self._form = ".json" if line.startswith(b"{") else ".csv"
+        if self._form == ".json":
             return self._read_json(line)
         if not self._held and not self._synchronised and not _BEGINS.match(line):
             self.unread += bool(line.strip())

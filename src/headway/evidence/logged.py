@@ -10,7 +10,7 @@ from headway.conventions import LOGGED_PLANS_FILE
 from headway.errors import SourceRefused
 from headway.evidence import bundle
 from headway.evidence.collector import Collector, absent, in_words, present
-from headway.evidence.explained import RECORD_MAX_BYTES, Explained, Records, hidden
+from headway.evidence.explained import FORMS, RECORD_MAX_BYTES, Explained, Records, hidden
 from headway.evidence.following import Following, Turned
 from headway.evidence.scans import slim
 from headway.evidence.statements import is_own
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from headway.model import SourceState
 
 MOST_STATEMENTS = 500
-LOGS = (".json", ".csv")
 
 
 @dataclass(kw_only=True)
@@ -64,6 +63,7 @@ class LoggedPlans(Collector):
             return absent(self.name, "--database-log")
         try:
             file = _newest(self._log) if self._log.is_dir() else self._log
+            self._records = Records(file.suffix)
             self._following = Following(file, line_max_bytes=RECORD_MAX_BYTES, by_name=True)
         except OSError as exc:
             cure = "name PostgreSQL's log (log_destination jsonlog or csvlog), readable to you"
@@ -138,7 +138,7 @@ def _newest(folder: Path) -> Path:
     Raises:
         OSError: there is none.
     """
-    logs = [each for each in folder.iterdir() if each.suffix in LOGS]
+    logs = [each for each in folder.iterdir() if each.suffix in FORMS]
     if not logs:
         raise FileNotFoundError("no .json or .csv file in this folder")
     return max(logs, key=lambda each: each.stat().st_mtime_ns)
