@@ -14,7 +14,7 @@ import typer
 from headway.cli.wire import WireOptions
 from headway.conventions import LAB_FOLDER, STATE_FOLDER
 from headway.errors import BadInput
-from headway.model import Sources
+from headway.model import Sources, TraceIntake
 
 if TYPE_CHECKING:
     from headway.line import Means
@@ -86,6 +86,17 @@ ProfileOption = Annotated[
 ]
 
 
+TracesOption = Annotated[
+    bool, typer.Option("--traces", help="Receive OpenTelemetry traces while it runs; see 'headway traces'.")
+]
+TracesAtOption = Annotated[
+    str | None, typer.Option("--traces-at", metavar="[HOST:]PORT", help="Receive them there; default 127.0.0.1:4318.")
+]
+ShowValuesOption = Annotated[
+    bool, typer.Option("--show-values", help="Keep values in traces' statements and paths; else they are removed.")
+]
+
+
 def examples(*commands: str) -> str:
     """The end of a command's help: one example a line, kept as lines."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
@@ -121,6 +132,9 @@ class Asked(WireOptions):
     watch: WatchOption = None
     answers: AnswersOption = True
     profile: ProfileOption = False
+    traces: TracesOption = False
+    traces_at: TracesAtOption = None
+    show_values: ShowValuesOption = False
     otlp: OtlpOption = None
     metrics_port: MetricsPortOption = None
     workers: WorkersOption = None
@@ -158,7 +172,16 @@ class Asked(WireOptions):
             processes=(*base.processes, *watched(self.watch)),
             answers=self.answers,
             profile=self.profile,
+            traces=self._traces(),
+            show_values=self.show_values,
         )
+
+    def _traces(self) -> TraceIntake | None:
+        from headway.evidence.otlp import settings
+
+        if self.traces_at is not None:
+            return settings.place(self.traces_at)
+        return TraceIntake() if self.traces else None
 
     def means(self) -> Means:
         """What makes the load, and who sees its metrics while it lasts."""

@@ -17,6 +17,7 @@ from headway.evidence.profile import Profiler
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.evidence.tables import Tables
+from headway.evidence.traces import Traces
 
 if TYPE_CHECKING:
     from headway.evidence.collector import Collector
@@ -38,5 +39,6 @@ def collectors(sources: Sources, scenario: Scenario | None = None) -> tuple[Coll
         Profiler(sources.processes, wanted=sources.profile),
         metrics := Metrics(sources.metrics_url),
         Alerts(sources.prometheus_url, sources.rule_files, metrics),
+        Traces(sources.traces, show_values=sources.show_values),
         Answers(sources, scenario),
     )

@@ -34,6 +34,7 @@ from headway.model.hits import (
     RouteSecond,
 )
 from headway.model.promise import Clause, Comparison, Criterion, Promise, Section, Side, Statistic, Subject
+from headway.model.traces import PoolSeen, Received, TraceCoverage
 from headway.model.traffic import (
     Arrivals,
     Check,
@@ -94,6 +95,7 @@ __all__ = [
     "Phase",
     "PhaseHits",
     "Plan",
+    "PoolSeen",
     "Presence",
     "Price",
     "ProcessSecond",
@@ -101,6 +103,7 @@ __all__ = [
     "Promise",
     "Proof",
     "ProofState",
+    "Received",
     "Remedy",
     "RemedyKind",
     "Replay",
@@ -122,6 +125,7 @@ __all__ = [
     "TableScan",
     "Think",
     "Told",
+    "TraceCoverage",
     "TraceIntake",
     "Verdict",
     "Wire",

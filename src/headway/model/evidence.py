@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headway.model.database import Column, Database, Index, Statement, Table
 from headway.model.hits import PhaseHits
+from headway.model.traces import Received
 from headway.model.traffic import Scenario
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Presence(StrEnum):
 class SourceState:
     """One source of evidence: whether it could be read, why not, and what would mend it."""
 
-    name: str  # load, statements, database, tables, plans, cache, edge, host, metrics, alerts
+    name: str  # load, statements, database, tables, plans, cache, edge, host, metrics, alerts, traces
     presence: Presence
     detail: str = ""  # version and scope when present; the reason otherwise
     next_act: str = ""
@@ -239,4 +240,5 @@ class Evidence:
     indexes: tuple[Index, ...] = ()
     columns: tuple[Column, ...] = ()
     answers: tuple[Answer, ...] = ()
+    received: Received | None = None  # by the receiver of traces
     imported: Imported | None = None  # made by another tool; its `response` cells are empty

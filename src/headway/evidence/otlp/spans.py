@@ -1,0 +1,329 @@
+"""
+Bodies of OTLP -> spans as arrays, whatever they were encoded in: JSON is turned into protobuf first.
+
+Attributes are kept as places in the bytes until somebody asks for them: most are never asked for.
+
+Source: github.com/open-telemetry/opentelemetry-proto, trace/v1/trace.proto; opentelemetry.io/docs/specs/otlp, "JSON".
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from headway.evidence.otlp.fields import BYTES, FIXED64, VARINT, Buffer, Malformed, pieces, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    IntArray = NDArray[np.int64]
+
+KEYS = (
+    "http.request.method", "http.method", "http.route", "http.response.status_code", "http.status_code",
+    "url.full", "http.url", "url.path", "url.query", "http.target",
+    "http.response.body.size", "http.response_content_length",
+    "db.system.name", "db.system", "db.query.text", "db.statement", "db.operation.name", "db.operation",
+    "db.response.returned_rows", "db.statement.parameters", "db.query.parameters",
+    "server.address", "net.peer.name", "net.sock.peer.addr", "server.port", "net.peer.port", "net.sock.peer.port",
+    "code.file.path", "code.filepath", "code.line.number", "code.lineno",
+    "code.function.name", "code.function", "code.namespace", "thread.id",
+)  # fmt: skip
+"""The attributes that are read, of old semantic conventions and new. All others are left where they are."""
+PREFIXES = ("db.query.parameter.", "db.operation.parameter.")
+PARAMETER = len(KEYS)
+"""Stands for an attribute with one of PREFIXES."""
+STRING, INT = 1, 3
+"""Numbers of AnyValue's fields."""
+_NUMBER = {name: number for number, name in enumerate(KEYS)}
+_ID_FIELDS = {"traceId": 16, "spanId": 8, "parentSpanId": 8}
+_HEX = re.compile(r"[0-9a-fA-F]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """(m,) attributes of one key: whose span's, of which kind (AnyValue's field number), where, and the number."""
+
+    span: IntArray
+    kind: IntArray
+    low: IntArray
+    high: IntArray
+    number: NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans:
+    """
+    (n,) spans as they came. Ids of a wrong length are None's: `whole` says which spans can be kept.
+
+    `service` indexes `services`. `values` has the attributes that came, by key.
+    """
+
+    buffer: Buffer
+    whole: NDArray[np.bool_]
+    trace_id: NDArray[np.uint8]  # (n, 16)
+    span_id: NDArray[np.uint8]  # (n, 8)
+    parent_id: NDArray[np.uint8]  # (n, 8)
+    has_parent: NDArray[np.bool_]
+    name: tuple[IntArray, IntArray]
+    kind: IntArray
+    start_ns: NDArray[np.uint64]
+    end_ns: NDArray[np.uint64]
+    status: IntArray
+    service: IntArray
+    services: tuple[str, ...]
+    values: Mapping[int, Values]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def texts(self, low: IntArray, high: IntArray) -> tuple[IntArray, list[str]]:
+        """Texts at places of the bytes as numbers, and what each stands for; that they are UTF-8 was checked before."""
+        offsets, content = self.buffer.ragged(low, high)
+        array = pa.Array.from_buffers(
+            pa.large_utf8(), len(low), [None, pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(content)]
+        )
+        coded = array.dictionary_encode()
+        return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """Who sent a batch, as its resource says."""
+
+    service: str
+    sdk: str  # "python 1.45.1"
+
+
+def checked(body: bytes) -> int:
+    """
+    How many spans a body has.
+
+    Raises:
+        Malformed: it is no ExportTraceServiceRequest.
+    """
+    try:
+        request = ExportTraceServiceRequest.FromString(body)
+    except DecodeError as exc:
+        raise Malformed(f"not an ExportTraceServiceRequest: {exc}") from exc
+    return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
+
+
+def from_json(body: bytes, request: Any) -> bytes:
+    """
+    The same request in protobuf. Ids are in hexadecimal digits, as OTLP has them; base64 is taken too.
+
+    Args:
+        body: JSON.
+        request: an empty message of the request's type; it is filled.
+
+    Raises:
+        Malformed: no JSON, or not this request.
+    """
+    try:
+        content = json.loads(body)
+        _with_bytes(content)
+        json_format.ParseDict(content, request, ignore_unknown_fields=True, max_recursion_depth=50)
+        return bytes(request.SerializeToString())
+    except (ValueError, RecursionError, json_format.ParseError, TypeError, AttributeError) as exc:
+        raise Malformed(f"not OTLP in JSON: {str(exc)[:200]}") from exc
+
+
+def _with_bytes(content: Any) -> None:
+    """Ids in hexadecimal become what the JSON form of protobuf wants: base64."""
+    work = [content]
+    while work:
+        part = work.pop()
+        if isinstance(part, list):
+            work.extend(part)
+        elif isinstance(part, dict):
+            for name, value in part.items():
+                size = _ID_FIELDS.get(name)
+                if size and isinstance(value, str) and len(value) == 2 * size and _HEX.fullmatch(value):
+                    part[name] = base64.b64encode(bytes.fromhex(value)).decode()
+                elif isinstance(value, (list, dict)) and name not in ("attributes", "body"):
+                    work.append(value)
+
+
+@lru_cache(maxsize=1_000)
+def sender(resource: bytes) -> Sender:
+    """What a Resource message says of its sender."""
+    said = {
+        each.key: each.value.string_value
+        for each in Resource.FromString(resource).attributes
+        if each.key.startswith(("service.name", "telemetry.sdk."))
+    }
+    sdk = f"{said.get('telemetry.sdk.language', '?')} {said.get('telemetry.sdk.version', '')}".strip()
+    return Sender(service=said.get("service.name") or "unknown_service", sdk=sdk)
+
+
+@lru_cache(maxsize=1_000)
+def scope_name(scope: bytes) -> str:
+    """The name of an instrumentation and its version."""
+    found = InstrumentationScope.FromString(scope)
+    return f"{found.name} {found.version}".strip()
+
+
+@dataclass(kw_only=True)
+class Outline:
+    """Where the spans of many bodies are, whose they are, and by which instrumentations."""
+
+    low: list[int]
+    high: list[int]
+    service: list[int]
+    senders: dict[Sender, int]
+    scopes: set[str]
+
+
+def outline(content: bytes, ends: Sequence[int]) -> Outline:
+    """
+    Find the spans of bodies that stand one after another.
+
+    Args:
+        content: the bodies.
+        ends: where each ends.
+
+    Raises:
+        Malformed: one is damaged.
+    """
+    found = Outline(low=[], high=[], service=[], senders={}, scopes=set())
+    begin = 0
+    for end in ends:
+        for number, low, high in pieces(content, begin, end):
+            if number == 1:
+                _resource_spans(content, low, high, found)
+        begin = end
+    return found
+
+
+def _resource_spans(content: bytes, low: int, high: int, found: Outline) -> None:
+    parts = list(pieces(content, low, high))
+    resource = next((content[a:b] for number, a, b in reversed(parts) if number == 1), b"")
+    try:
+        whose = found.senders.setdefault(sender(resource), len(found.senders))
+        for number, a, b in parts:
+            if number != 2:  # scope_spans
+                continue
+            for inner, c, d in pieces(content, a, b):
+                if inner == 2:
+                    found.low.append(c)
+                    found.high.append(d)
+                    found.service.append(whose)
+                elif inner == 1:
+                    found.scopes.add(scope_name(content[c:d]))
+    except DecodeError as exc:
+        raise Malformed(str(exc)) from exc
+
+
+def decoded(buffer: Buffer, found: Outline, first: int, last: int) -> Spans:
+    """
+    The spans `first` to `last` of an outline.
+
+    Raises:
+        Malformed: one is damaged.
+    """
+    low, high = (np.array(each[first:last], dtype=np.int64) for each in (found.low, found.high))
+    n = len(low)
+    fields = walk(buffer, low, high)
+
+    def at(number: int) -> tuple[IntArray, IntArray]:
+        begin, end = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        mine = fields.of(number, BYTES)
+        begin[fields.owner[mine]], end[fields.owner[mine]] = fields.low[mine], fields.high[mine]
+        return begin, end
+
+    def number_of(number: int, wire: int) -> NDArray[np.uint64]:
+        values = np.zeros(n, dtype=np.uint64)
+        mine = fields.of(number, wire)
+        values[fields.owner[mine]] = fields.value[mine]
+        return values
+
+    trace, span, parent = at(1), at(2), at(4)
+    attributes = fields.of(9, BYTES)
+    return Spans(
+        buffer=buffer,
+        whole=(trace[1] - trace[0] == 16) & (span[1] - span[0] == 8),
+        trace_id=buffer.rows(trace[0], 16),
+        span_id=buffer.rows(span[0], 8),
+        parent_id=buffer.rows(parent[0], 8),
+        has_parent=parent[1] - parent[0] == 8,
+        name=at(5),
+        kind=np.minimum(number_of(6, VARINT), np.uint64(127)).astype(np.int64),
+        start_ns=number_of(7, FIXED64),
+        end_ns=number_of(8, FIXED64),
+        status=_status(buffer, *at(15)),
+        service=np.array(found.service[first:last], dtype=np.int64),
+        services=tuple(each.service for each in found.senders),
+        values=_values(buffer, fields.owner[attributes], fields.low[attributes], fields.high[attributes]),
+    )  # fmt: skip
+
+
+def _status(buffer: Buffer, low: IntArray, high: IntArray) -> IntArray:
+    fields = walk(buffer, low, high)
+    codes = np.zeros(len(low), dtype=np.int64)
+    mine = fields.of(3, VARINT)
+    codes[fields.owner[mine]] = np.minimum(fields.value[mine], np.uint64(127)).astype(np.int64)
+    return codes
+
+
+def _values(buffer: Buffer, span: IntArray, low: IntArray, high: IntArray) -> dict[int, Values]:
+    """The attributes that somebody asks for, by key."""
+    pairs = walk(buffer, low, high)
+    keys, values = pairs.of(1, BYTES), pairs.of(2, BYTES)
+    places = np.zeros((4, len(span)), dtype=np.int64)
+    places[0][pairs.owner[keys]], places[1][pairs.owner[keys]] = pairs.low[keys], pairs.high[keys]
+    places[2][pairs.owner[values]], places[3][pairs.owner[values]] = pairs.low[values], pairs.high[values]
+    key = _matched(buffer, places[0], places[1])
+    asked = np.flatnonzero(key >= 0)
+    fields = walk(buffer, places[2][asked], places[3][asked])
+    n = len(asked)
+    kind, begin, end = (np.zeros(n, dtype=np.int64) for _ in range(3))
+    number = np.zeros(n, dtype=np.uint64)
+    kind[fields.owner], begin[fields.owner], end[fields.owner] = fields.number, fields.low, fields.high
+    number[fields.owner] = fields.value
+    said = kind > 0
+    found: dict[int, Values] = {}
+    for each in np.unique(key[asked]).tolist():
+        mine = np.flatnonzero((key[asked] == each) & said)
+        if each == PARAMETER:  # hashed with their names: everything from the key on
+            begin[mine], end[mine] = low[asked[mine]], high[asked[mine]]
+        found[each] = Values(
+            span=span[asked[mine]], kind=kind[mine], low=begin[mine], high=end[mine], number=number[mine]
+        )
+    return found
+
+
+def _matched(buffer: Buffer, low: IntArray, high: IntArray) -> IntArray:
+    """Which of KEYS each text is, PARAMETER, or -1."""
+    found = np.full(len(low), -1, dtype=np.int64)
+    sizes = high - low
+    for size in sorted({len(each) for each in KEYS}):
+        mine = np.flatnonzero(sizes == size)
+        texts = buffer.rows(low[mine], size).view(f"S{size}").ravel()
+        for name in (each for each in KEYS if len(each) == size):
+            found[mine[texts == name.encode()]] = _NUMBER[name]
+    for prefix in PREFIXES:
+        mine = np.flatnonzero(sizes > len(prefix))
+        starts = buffer.words[low[mine]] == np.uint64(int.from_bytes(prefix[:8].encode(), "little"))
+        mine = mine[starts]
+        texts = buffer.rows(low[mine], len(prefix)).view(f"S{len(prefix)}").ravel()
+        found[mine[texts == prefix.encode()]] = PARAMETER
+    return found
+
+
+def empty_request() -> ExportTraceServiceRequest:
+    """To be filled from JSON."""
+    return ExportTraceServiceRequest()
