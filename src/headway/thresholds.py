@@ -310,3 +310,10 @@ WIDE_MIN_BYTES_A_CALL = 32_768
 N_PLUS_ONE_COUNTS_MAX_RATIO = 0.02
 """Calls of one statement and rows of another over a phase are the same number within this: requests under way at the
 phase's edges are counted on one side only, some hundred of ten thousand."""
+
+TRACES_MIN_RATIO = 0.95
+"""Share of a route's requests with traces below which it is said why some may be missing: a phase's edges alone, where
+a request begins on one side and ends on the other, make a few in a hundred."""
+
+TRACES_CLOCK_MAX_NS = 100_000_000
+"""A service's clock ahead of the receiver's by more than a tenth of a second puts spans into another second."""

@@ -24,12 +24,13 @@ def traces(
     """
     import json
 
+    from headway.conventions import trace_variables
     from headway.evidence.otlp import settings
     from headway.model import TraceIntake
 
     at = TraceIntake() if traces_at is None else settings.place(traces_at)
     endpoint = settings.url(at.host, at.port)
     if format is Format.JSON:
-        options.deliver(json.dumps(settings.variables(endpoint), indent=2), output)
+        options.deliver(json.dumps(trace_variables(endpoint), indent=2), output)
     else:
         options.deliver("\n".join(settings.lines(endpoint)), output)

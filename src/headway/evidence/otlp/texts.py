@@ -126,7 +126,7 @@ def key_template(key: str) -> str:
 
 @lru_cache(maxsize=MOST_CACHED)
 def name(text: str, *, show: bool = False) -> str:
-    """A span's name without ids, addresses, and what comes after a question mark: without routes SDKs put paths there."""
+    """A span's name without ids, addresses, and what follows a question mark: without routes SDKs put paths there."""
     cut = text[: 4 * LONGEST_NAME]
     if show:
         return cut[:LONGEST_NAME]
@@ -170,7 +170,7 @@ def path_and_query(url: str, path: str, query: str) -> str:
 
 @lru_cache(maxsize=MOST_CACHED)
 def code(file: str, line: int | None, function: str, namespace: str) -> str | None:
-    """A place like shop/routes/users.py:41 in list_users: a path's last three parts are found again and name no home."""
+    """A place like shop/routes/users.py:41 in list_users: the last three parts of a path are found and name no home."""
     known = "/".join(file.replace("\\", "/").split("/")[-3:])[:LONGEST_NAME]
     whose = ".".join(each for each in (namespace if not known else "", function) if each)[:LONGEST_NAME]
     if not known and not whose:
