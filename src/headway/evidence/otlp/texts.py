@@ -32,7 +32,10 @@ _BACKSLASH_ESCAPES = frozenset(
 
 _COMMENT = r"/\*(?:[^*]|\*(?!/))*(?:\*/|$)|--[^\n]*"
 _STRING = r"[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|\\?$)|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|$)"
-_ORACLE = r"[nN]?[qQ]'(?:\[[\s\S]*?\]'|\{[\s\S]*?\}'|\([\s\S]*?\)'|<[\s\S]*?>'|(?P<q>[^\s\[{(<])[\s\S]*?(?P=q)')"
+_ORACLE = (  # what is open to its end hides all of it, and is looked through once
+    r"[nN]?[qQ]'(?:\[[\s\S]*?(?:\]'|$)|\{[\s\S]*?(?:\}'|$)|\([\s\S]*?(?:\)'|$)|<[\s\S]*?(?:>'|$)"
+    r"|(?P<q>[^\s\[{(<])[\s\S]*?(?:(?P=q)'|$))"
+)
 _ESCAPED = r"'(?:[^'\\]|\\[\s\S]|'')*(?:'|\\?$)|\"(?:[^\"\\]|\\[\s\S]|\"\")*(?:\"|\\?$)"
 _DOLLARS = r"\$(?P<tag>(?:[A-Za-z_]\w*)?)\$[\s\S]*?(?:\$(?P=tag)\$|$)"
 _NAMED = r'"(?:[^"]|"")*(?:"|$)'
@@ -127,9 +130,9 @@ def key_template(key: str) -> str:
 @lru_cache(maxsize=MOST_CACHED)
 def name(text: str, *, show: bool = False) -> str:
     """A span's name without ids, addresses, and what follows a question mark: without routes SDKs put paths there."""
-    cut = text[: 4 * LONGEST_NAME]
+    cut = text[:LONGEST_NAME]
     if show:
-        return cut[:LONGEST_NAME]
+        return cut
     plain = _MAIL.sub(HIDDEN, redact.command(cut.partition("?")[0]))
     return _ID.sub(HIDDEN, plain)[:LONGEST_NAME]
 
