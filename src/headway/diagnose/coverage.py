@@ -44,9 +44,9 @@ def coverages(evidence: Evidence) -> tuple[TraceCoverage, ...]:
     for hits in evidence.phases:
         low = int(hits.started_at_s * 1e9)
         high = low + int(hits.seconds * 1e9)
-        seen, by_route = _seen(file, file.stat().st_mtime_ns, low, high)
+        counts, by_route = seen(file, file.stat().st_mtime_ns, low, high)
         whole = TraceCoverage(
-            phase=hits.phase.name, route=None, answered=answered(hits), traced=sum(by_route.values()), **seen,
+            phase=hits.phase.name, route=None, answered=answered(hits), traced=sum(by_route.values()), **counts,
             by_edge=_by_edge(evidence, hits),
         )  # fmt: skip
         found.append(whole)
@@ -55,7 +55,8 @@ def coverages(evidence: Evidence) -> tuple[TraceCoverage, ...]:
 
 
 @lru_cache(maxsize=16)
-def _seen(file: Path, _changed_ns: int, low: int, high: int) -> tuple[dict[str, int], dict[str | None, int]]:
+def seen(file: Path, _changed_ns: int, low: int, high: int) -> tuple[dict[str, int], dict[str | None, int]]:
+    """Spans, orphans, calls of databases and those with text in a stretch of time, unix ns; and requests by route."""
     with traced.opened(file) as connection:
         values = {"file": str(file), "low": low, "high": high, "caches": sorted(CACHES)}
         row = connection.execute(_queries()["seen"], values).fetchone() or (0, 0, 0, 0)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from headway.conventions import SPANS_FILE, TRACES_FILE
 from headway.errors import HeadwayError, SourceRefused
@@ -51,6 +51,7 @@ class Traces(Collector):
         self._wanted = wanted
         self._show = show_values
         self._child: subprocess.Popen[str] | None = None
+        self._listener: threading.Thread | None = None
         self._told: dict[str, Any] = {}
         self._heard = threading.Condition()
         self._spool: Path | None = None
@@ -111,15 +112,16 @@ class Traces(Collector):
     def close(self) -> None:
         if self._child is None:
             return
-        for pipe in (self._child.stdin, self._child.stdout):
-            with contextlib.suppress(OSError):  # closing its standard input ends it
-                if pipe is self._child.stdin and pipe is not None:
-                    pipe.close()
+        with contextlib.suppress(OSError):  # the end of its orders ends it
+            if self._child.stdin is not None:
+                self._child.stdin.close()
         try:
-            self._child.wait(2.0)
+            self._child.wait(END_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        if self._listener is not None:
+            self._listener.join(END_S)
 
     def _start(self, listening: socket.socket) -> subprocess.Popen[str]:
         # -P: a file of the working folder named like a module of ours must not be taken for it.
@@ -128,8 +130,8 @@ class Traces(Collector):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=(listening.fileno(),),
         )  # fmt: skip
         self._child = child
-        assert_pipe(child.stdout)
-        threading.Thread(target=self._listen, args=(child.stdout,), name="headway-receiver", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(child,), name="headway-receiver", daemon=True)
+        self._listener.start()
         self._order({"salt": secrets.token_hex(16), "show": self._show})
         with self._heard:
             self._heard.wait_for(lambda: "ready" in self._told or child.poll() is not None, READY_S)
@@ -137,12 +139,14 @@ class Traces(Collector):
             raise HeadwayError("the receiver of traces did not start", next_act="look for its error above")
         return child
 
-    def _listen(self, said: IO[str]) -> None:
+    def _listen(self, child: subprocess.Popen[str]) -> None:
         """Takes down what the receiver counts, until it ends."""
-        for line in said:
-            with contextlib.suppress(ValueError), self._heard:
-                self._told |= json.loads(line)
-                self._heard.notify_all()
+        if child.stdout is not None:
+            with child.stdout as said:
+                for line in said:
+                    with contextlib.suppress(ValueError), self._heard:
+                        self._told |= json.loads(line)
+                        self._heard.notify_all()
         with self._heard:
             self._heard.notify_all()
 
@@ -199,15 +203,6 @@ class Traces(Collector):
         if refused.pop("gRPC", 0):
             said += "; something spoke gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
         return said + "".join(f"; {count:,} requests refused: {reason}" for reason, count in refused.items())
-
-
-def assert_pipe(pipe: IO[str] | None) -> None:
-    """
-    Raises:
-        HeadwayError: a process was started without its pipes.
-    """
-    if pipe is None:
-        raise HeadwayError("the receiver of traces has no output", next_act="run again")
 
 
 def _listening(wanted: TraceIntake) -> socket.socket:
