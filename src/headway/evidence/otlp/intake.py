@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MOST_WAITING_BYTES = 64 << 20
 """Of bodies that wait for their turn; a sender is asked to come again when they are more."""
-LOT_BYTES = 4 << 20
-LOT_SPANS = 8_192
+LOT_BYTES = 8 << 20
+LOT_SPANS = 16_384
 """Taken apart at once: much more no longer makes it faster, and takes memory some thirty times the bytes."""
 LINGER_S = 0.2
 """How long few bodies wait for more: a step costs the same for one as for hundreds."""

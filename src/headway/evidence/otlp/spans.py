@@ -281,11 +281,7 @@ def _status(buffer: Buffer, low: IntArray, high: IntArray) -> IntArray:
 
 def _values(buffer: Buffer, span: IntArray, low: IntArray, high: IntArray) -> dict[int, Values]:
     """The attributes that somebody asks for, by key."""
-    pairs = walk(buffer, low, high)
-    keys, values = pairs.of(1, BYTES), pairs.of(2, BYTES)
-    places = np.zeros((4, len(span)), dtype=np.int64)
-    places[0][pairs.owner[keys]], places[1][pairs.owner[keys]] = pairs.low[keys], pairs.high[keys]
-    places[2][pairs.owner[values]], places[3][pairs.owner[values]] = pairs.low[values], pairs.high[values]
+    places = _pairs(buffer, low, high)
     key = _matched(buffer, places[0], places[1])
     asked = np.flatnonzero(key >= 0)
     fields = walk(buffer, places[2][asked], places[3][asked])
@@ -304,6 +300,30 @@ def _values(buffer: Buffer, span: IntArray, low: IntArray, high: IntArray) -> di
             span=span[asked[mine]], kind=kind[mine], low=begin[mine], high=end[mine], number=number[mine]
         )
     return found
+
+
+def _pairs(buffer: Buffer, low: IntArray, high: IntArray) -> IntArray:
+    """(4, n) where the key and the value of each KeyValue begin and end."""
+    # As good as all are written alike: a short key, then a value of up to 16 kB, then the end.
+    content = buffer.bytes
+    key_low = low + 2
+    key_high = key_low + content[low + 1]
+    inside = (content[low] == 0x0A) & (content[low + 1] < 0x80) & (key_high + 2 <= high)
+    at = np.where(inside, key_high, low)
+    first, second = content[at + 1].astype(np.int64), content[at + 2].astype(np.int64)
+    short = first < 0x80
+    size = np.where(short, first, (first & 0x7F) | second << 7)
+    value_low = at + np.where(short, 2, 3)
+    plain = inside & (content[at] == 0x12) & (short | (second < 0x80)) & (value_low + size == high)
+    places = np.where(plain, np.stack((key_low, key_high, value_low, high)), 0)
+    others = np.flatnonzero(~plain)
+    if len(others):
+        fields = walk(buffer, low[others], high[others])
+        for number, row in ((1, 0), (2, 2)):
+            mine = fields.of(number, BYTES)
+            owner = others[fields.owner[mine]]
+            places[row][owner], places[row + 1][owner] = fields.low[mine], fields.high[mine]
+    return places
 
 
 def _matched(buffer: Buffer, low: IntArray, high: IntArray) -> IntArray:
