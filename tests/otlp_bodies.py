@@ -96,10 +96,10 @@ def _set(into: Any, value: Any) -> None:
 
 def kept(*bodies: bytes, manner: Manner = MANNER) -> list[dict[str, Any]]:
     """The rows that are made of bodies taken apart together."""
-    ends = list(itertools.accumulate(len(each) for each in bodies))
+    starts = list(itertools.accumulate((len(each) for each in bodies), initial=0))[:-1]
     buffer = Buffer(b"".join(bodies))
-    found = spans.outline(buffer.content, ends)
-    batch, _ = rows.table(spans.decoded(buffer, found, 0, len(found.low)), manner)
+    found = spans.joined([spans.outline(each) for each in bodies], starts)
+    batch, _ = rows.table(spans.decoded(buffer, found, 0, len(found)), manner)
     return batch.to_pylist()  # type: ignore[no-any-return]  # pyarrow ships no types
 
 

@@ -68,7 +68,7 @@ class Traces(Collector):
         with _listening(self._wanted) as listening:
             port = listening.getsockname()[1]
             self.endpoint = settings.url(self._wanted.host, port)
-            self._child = self._start(listening)
+            self._start(listening)
         self.notice = "\n".join(["receiving traces; a service sends them here with", *settings.lines(self.endpoint)])
         reach = "" if _is_loopback(self._wanted.host) else ", for everybody who can reach this machine"
         return present(self.name, f"listening at {self.endpoint}{reach}")
@@ -123,7 +123,11 @@ class Traces(Collector):
         if self._listener is not None:
             self._listener.join(END_S)
 
-    def _start(self, listening: socket.socket) -> subprocess.Popen[str]:
+    def _start(self, listening: socket.socket) -> None:
+        """
+        Raises:
+            HeadwayError: it does not start.
+        """
         # -P: a file of the working folder named like a module of ours must not be taken for it.
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "headway.evidence.otlp.process", str(listening.fileno())],
@@ -137,7 +141,6 @@ class Traces(Collector):
             self._heard.wait_for(lambda: "ready" in self._told or child.poll() is not None, READY_S)
         if "ready" not in self._told:
             raise HeadwayError("the receiver of traces did not start", next_act="look for its error above")
-        return child
 
     def _listen(self, child: subprocess.Popen[str]) -> None:
         """Takes down what the receiver counts, until it ends."""

@@ -82,17 +82,21 @@ class Connection(asyncio.Protocol):
         self._since_s = asyncio.get_running_loop().time()
         self._begun = False  # whether anything was received yet
         self._refused = False  # what still comes is not looked at
-        self._inside = False  # a request
-        self._size = 0
+        self._asked_s: float | None = None  # when the request began that is being received
+        self._body = bytearray()
         self._forget()
 
     def _forget(self) -> None:
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = 0
-        self._parts: list[bytes] = []
-        self._shared.receiving_bytes -= self._size
-        self._size = 0
+        self._let_go()
+
+    def _let_go(self) -> bytes:
+        """The body so far; it counts as being received no longer."""
+        body, self._body = bytes(self._body), bytearray()
+        self._shared.receiving_bytes -= len(body)
+        return body
 
     # Of asyncio.
 
@@ -104,8 +108,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._shared.connections.discard(self)
-        self._shared.receiving_bytes -= self._size
-        self._size = 0
+        self._let_go()
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -127,10 +130,9 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now_s: float) -> None:
         """End it when it is too long in the middle of a request, or idle."""
-        waited = now_s - self._since_s
-        if self._inside and waited > MID_REQUEST_S:
-            self._refuse(Refused(408, "too slow", f"nothing came for {MID_REQUEST_S:.0f} s"))
-        elif waited > IDLE_S and self._transport is not None:
+        if self._asked_s is not None and now_s - self._asked_s > MID_REQUEST_S and not self._refused:
+            self._refuse(Refused(408, "too slow", f"a request that took more than {MID_REQUEST_S:.0f} s"))
+        elif now_s - self._since_s > IDLE_S and self._transport is not None:
             self._transport.close()
 
     def _speaks_something_else(self, data: bytes) -> bool:
@@ -145,7 +147,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._forget()
-        self._inside = True
+        self._asked_s = self._since_s
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -176,18 +178,16 @@ class Connection(asyncio.Protocol):
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._size += len(data)
+        self._body += data
         self._shared.receiving_bytes += len(data)
-        if self._size > MOST_BODY_BYTES:
+        if len(self._body) > MOST_BODY_BYTES:
             raise _too_large()
         if self._shared.receiving_bytes > MOST_RECEIVING_BYTES:
             raise Refused(503, "busy, asked to come again", "too much is being received at once")
 
     def on_message_complete(self) -> None:
-        body, is_json = b"".join(self._parts), self._media() == JSON
-        self._shared.receiving_bytes -= self._size
-        self._size, self._inside = 0, False
+        body, is_json = self._let_go(), self._media() == JSON
+        self._asked_s = None
         if self._headers.get(b"content-encoding", b"").strip().lower() == b"gzip":
             body = unpacked(body)
         if is_json and len(body) > MOST_JSON_BYTES:
@@ -205,6 +205,8 @@ class Connection(asyncio.Protocol):
         intake = self._shared.intake
         try:
             lost = intake.take(spans.from_json(body, spans.empty_request()) if is_json else body)
+        except spans.TooMany as exc:
+            raise Refused(413, "too large", str(exc)) from exc
         except Malformed as exc:
             raise Refused(400, "damaged", str(exc)) from exc
         except BlockingIOError as exc:
@@ -226,6 +228,7 @@ class Connection(asyncio.Protocol):
         """
         self._shared.refused[refused.reason] += 1
         self._refused = True
+        self._let_go()
         is_json = self._media() == JSON
         body = json.dumps({"message": refused.why}).encode() if is_json else _text_field(2, refused.why)
         self._answer(refused.status, body, JSON if is_json else PROTOBUF, last=True)

@@ -10,18 +10,22 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from headway.evidence.otlp import rows, spans
-from headway.evidence.otlp.fields import Buffer, Malformed
+from headway.evidence.otlp.fields import Buffer
 from headway.evidence.otlp.pools import Pools
-from headway.evidence.otlp.spool import DiskFull, Spool
+from headway.evidence.otlp.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from headway.evidence.otlp.rows import Manner
+    from headway.evidence.otlp.spans import Outline
 
 MOST_WAITING_BYTES = 64 << 20
 """Of bodies that wait for their turn; a sender is asked to come again when they are more."""
@@ -64,8 +68,13 @@ class Counts:
 @dataclass(frozen=True, kw_only=True)
 class _Waiting:
     body: bytes
-    count: int
+    outline: Outline
     at_ns: int
+
+    @property
+    def count(self) -> int:
+        """Spans."""
+        return len(self.outline)
 
 
 class Intake:
@@ -109,7 +118,9 @@ class Intake:
             Malformed: it is no request of spans.
             BlockingIOError: the queue is full: come again.
         """
-        count, now_ns = spans.checked(body), time.time_ns()
+        outline = spans.outline(body)
+        spans.check(body)
+        count, now_ns = len(outline), time.time_ns()
         with self._changed:
             if self._waiting_bytes + len(body) > self._most_waiting_bytes:
                 self.counts.refused["busy, asked to come again"] += 1
@@ -118,7 +129,7 @@ class Intake:
             if self.full:
                 self.counts.dropped[self.full] += count
                 return count
-            self._waiting.append(_Waiting(body=body, count=count, at_ns=now_ns))
+            self._waiting.append(_Waiting(body=body, outline=outline, at_ns=now_ns))
             self._waiting_bytes += len(body)
             self._changed.notify_all()
         return 0
@@ -174,7 +185,7 @@ class Intake:
     def _keep(self, lot: Sequence[_Waiting]) -> None:
         try:
             self._write(lot)
-        except (Malformed, ValueError):
+        except ValueError:  # Malformed, or a text that is no text
             if len(lot) == 1:
                 self.counts.refused["damaged"] += 1
                 self.counts.dropped["damaged"] += lot[0].count
@@ -183,14 +194,11 @@ class Intake:
                 self._keep([each])
 
     def _write(self, lot: Sequence[_Waiting]) -> None:
-        ends, at = [], 0
-        for each in lot:
-            at += len(each.body)
-            ends.append(at)
+        starts = list(accumulate((len(each.body) for each in lot), initial=0))[:-1]
         buffer = Buffer(b"".join(each.body for each in lot))
-        found = spans.outline(buffer.content, ends)
+        found = spans.joined([each.outline for each in lot], starts)
         batches = []
-        for first in range(0, len(found.low), LOT_SPANS):
+        for first in range(0, len(found), LOT_SPANS):
             taken = spans.decoded(buffer, found, first, first + LOT_SPANS)
             batches.append((rows.table(taken, self._manner), int(taken.end_ns.max(initial=0))))
         # Nothing is written, or counted, before the whole lot is known to be sound.
@@ -198,11 +206,11 @@ class Intake:
             self._store(batch)
             self.counts.dropped.update(left)
             self.counts.ahead_ns = max(self.counts.ahead_ns, min(latest_ns, rows.LATEST_NS) - lot[-1].at_ns)
-        for name, number in found.senders.items():
-            if name.service in self.counts.services or len(self.counts.services) < MOST_NAMES:
-                self.counts.services[name.service] += found.service.count(number)
+        for sender, count in zip(found.senders, np.bincount(found.sender, minlength=len(found.senders)), strict=True):
+            if sender.service in self.counts.services or len(self.counts.services) < MOST_NAMES:
+                self.counts.services[sender.service] += int(count)
             if len(self.counts.sdks) < MOST_NAMES:
-                self.counts.sdks.add(name.sdk[:100])
+                self.counts.sdks.add(sender.sdk[:100])
         if len(self.counts.instrumentations) < MOST_NAMES:
             self.counts.instrumentations.update(each[:100] for each in found.scopes)
 
@@ -213,7 +221,7 @@ class Intake:
         if self._spool is not None and not self.full:
             try:
                 self._spool.write(batch)
-            except (DiskFull, OSError) as exc:
+            except OSError as exc:  # DiskFull is one
                 self.full = f"cannot write: {exc.strerror or exc}"
         if self._spool is None or self.full:
             self.counts.dropped[self.full or "not written anywhere"] += count

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +46,17 @@ KEYS = (
 PREFIXES = ("db.query.parameter.", "db.operation.parameter.")
 PARAMETER = len(KEYS)
 """Stands for an attribute with one of PREFIXES."""
+MOST_SPANS = 200_000
+"""Spans of one body. Empty ones take two bytes each, and a hundred times that once they are taken apart."""
 STRING, INT = 1, 3
 """Numbers of AnyValue's fields."""
 _NUMBER = {name: number for number, name in enumerate(KEYS)}
 _ID_FIELDS = {"traceId": 16, "spanId": 8, "parentSpanId": 8}
 _HEX = re.compile(r"[0-9a-fA-F]*")
+
+
+class TooMany(Malformed):
+    """A body with more spans than are taken at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +75,7 @@ class Spans:
     """
     (n,) spans as they came. Ids of a wrong length are None's: `whole` says which spans can be kept.
 
-    `service` indexes `services`. `values` has the attributes that came, by key.
+    `service` is an index of `services`. `values` has the attributes that came, by key.
     """
 
     buffer: Buffer
@@ -108,18 +114,17 @@ class Sender:
     sdk: str  # "python 1.45.1"
 
 
-def checked(body: bytes) -> int:
+def check(body: bytes) -> None:
     """
-    How many spans a body has.
+    Whether a body is what it should be, to its last text.
 
     Raises:
         Malformed: it is no ExportTraceServiceRequest.
     """
     try:
-        request = ExportTraceServiceRequest.FromString(body)
+        ExportTraceServiceRequest.FromString(body)
     except DecodeError as exc:
         raise Malformed(f"not an ExportTraceServiceRequest: {exc}") from exc
-    return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
 
 
 def from_json(body: bytes, request: Any) -> bytes:
@@ -177,39 +182,46 @@ def scope_name(scope: bytes) -> str:
     return f"{found.name} {found.version}".strip()
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outline:
-    """Where the spans of many bodies are, whose they are, and by which instrumentations."""
+    """Where (n,) spans are in a body, who of `senders` sent each, and by which instrumentations they were made."""
 
-    low: list[int]
-    high: list[int]
-    service: list[int]
-    senders: dict[Sender, int]
-    scopes: set[str]
+    low: IntArray
+    high: IntArray
+    sender: IntArray
+    senders: tuple[Sender, ...]
+    scopes: frozenset[str]
+
+    def __len__(self) -> int:
+        return len(self.low)
 
 
-def outline(content: bytes, ends: Sequence[int]) -> Outline:
+def outline(body: bytes) -> Outline:
     """
-    Find the spans of bodies that stand one after another.
-
-    Args:
-        content: the bodies.
-        ends: where each ends.
+    Find the spans of a body.
 
     Raises:
-        Malformed: one is damaged.
+        TooMany: it has more than MOST_SPANS.
+        Malformed: it is damaged.
     """
-    found = Outline(low=[], high=[], service=[], senders={}, scopes=set())
-    begin = 0
-    for end in ends:
-        for number, low, high in pieces(content, begin, end):
-            if number == 1:
-                _resource_spans(content, low, high, found)
-        begin = end
-    return found
+    found = _Found()
+    for number, begin, end in pieces(body, 0, len(body)):
+        if number == 1:
+            _resource_spans(body, begin, end, found)
+    low, high, sender = (np.array(each, dtype=np.int64) for each in (found.low, found.high, found.sender))
+    return Outline(low=low, high=high, sender=sender, senders=tuple(found.senders), scopes=frozenset(found.scopes))
 
 
-def _resource_spans(content: bytes, low: int, high: int, found: Outline) -> None:
+@dataclass(kw_only=True)
+class _Found:
+    low: list[int] = field(default_factory=list)
+    high: list[int] = field(default_factory=list)
+    sender: list[int] = field(default_factory=list)
+    senders: dict[Sender, int] = field(default_factory=dict)
+    scopes: set[str] = field(default_factory=set)
+
+
+def _resource_spans(content: bytes, low: int, high: int, found: _Found) -> None:
     parts = list(pieces(content, low, high))
     resource = next((content[a:b] for number, a, b in reversed(parts) if number == 1), b"")
     try:
@@ -221,11 +233,29 @@ def _resource_spans(content: bytes, low: int, high: int, found: Outline) -> None
                 if inner == 2:
                     found.low.append(c)
                     found.high.append(d)
-                    found.service.append(whose)
+                    found.sender.append(whose)
                 elif inner == 1:
                     found.scopes.add(scope_name(content[c:d]))
+            if len(found.low) > MOST_SPANS:
+                raise TooMany(f"more than {MOST_SPANS:,} spans in one body")
     except DecodeError as exc:
         raise Malformed(str(exc)) from exc
+
+
+def joined(outlines: Sequence[Outline], starts: Sequence[int]) -> Outline:
+    """The outline of bodies that stand one after another, each from its start on."""
+    senders: dict[Sender, int] = {}
+    numbers = [
+        np.array([senders.setdefault(one, len(senders)) for one in each.senders], dtype=np.int64) for each in outlines
+    ]
+    pairs = list(zip(outlines, starts, strict=True))
+    return Outline(
+        low=np.concatenate([each.low + start for each, start in pairs]),
+        high=np.concatenate([each.high + start for each, start in pairs]),
+        sender=np.concatenate([own[each.sender] for own, each in zip(numbers, outlines, strict=True)]),
+        senders=tuple(senders),
+        scopes=frozenset().union(*(each.scopes for each in outlines)),
+    )
 
 
 def decoded(buffer: Buffer, found: Outline, first: int, last: int) -> Spans:
@@ -235,7 +265,7 @@ def decoded(buffer: Buffer, found: Outline, first: int, last: int) -> Spans:
     Raises:
         Malformed: one is damaged.
     """
-    low, high = (np.array(each[first:last], dtype=np.int64) for each in (found.low, found.high))
+    low, high = found.low[first:last], found.high[first:last]
     n = len(low)
     fields = walk(buffer, low, high)
 
@@ -265,7 +295,7 @@ def decoded(buffer: Buffer, found: Outline, first: int, last: int) -> Spans:
         start_ns=number_of(7, FIXED64),
         end_ns=number_of(8, FIXED64),
         status=_status(buffer, *at(15)),
-        service=np.array(found.service[first:last], dtype=np.int64),
+        service=found.sender[first:last],
         services=tuple(each.service for each in found.senders),
         values=_values(buffer, fields.owner[attributes], fields.low[attributes], fields.high[attributes]),
     )  # fmt: skip
