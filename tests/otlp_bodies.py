@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from headway.conventions import SPANS_FILE
-from headway.evidence.otlp import rows, spans
+from headway.evidence.otlp import outline, rows, spans
 from headway.evidence.otlp.fields import Buffer
 from headway.evidence.otlp.intake import Intake
 from headway.evidence.otlp.rows import Manner
@@ -98,7 +98,7 @@ def kept(*bodies: bytes, manner: Manner = MANNER) -> list[dict[str, Any]]:
     """The rows that are made of bodies taken apart together."""
     starts = list(itertools.accumulate((len(each) for each in bodies), initial=0))[:-1]
     buffer = Buffer(b"".join(bodies))
-    found = spans.joined([spans.outline(each) for each in bodies], starts)
+    found = outline.joined([outline.outline(each) for each in bodies], starts)
     batch, _ = rows.table(spans.decoded(buffer, found, 0, len(found)), manner)
     return batch.to_pylist()  # type: ignore[no-any-return]  # pyarrow ships no types
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headway.diagnose.critical_path import Span, attribute
 from headway.diagnose.rules import n_plus_one
 from headway.diagnose.traced_repeats import Window
-from headway.evidence.otlp import fields, intake, spans
+from headway.evidence.otlp import fields, intake, outline, spans
 from headway.evidence.otlp.fields import Malformed
 from headway.evidence.otlp.rows import Manner
 from otlp_bodies import CLIENT, MS, SERVER, START_NS, as_json, kept, many, read, request, row, stored
@@ -97,8 +97,8 @@ def test_any_request_is_read_as_protobuf_itself_reads_it(made: list[dict[str, An
     message = request(*made)
     body = message.SerializeToString()
     buffer = fields.Buffer(body)
-    spans.check(body)
-    found = spans.outline(body)
+    outline.check(body)
+    found = outline.outline(body)
     taken = spans.decoded(buffer, found, 0, len(found))
     source = message.resource_spans[0].scope_spans[0].spans
     assert len(taken) == len(source)
@@ -136,8 +136,8 @@ def test_damaged_bodies_are_refused_or_read_and_nothing_else(data: st.DataObject
                 body[at:at] = data.draw(st.binary(max_size=12))
     content = bytes(body)
     try:
-        spans.check(content)
-        count = len(spans.outline(content))
+        outline.check(content)
+        count = len(outline.outline(content))
         assert len(kept(content)) <= count
     except Malformed:
         return
@@ -148,7 +148,7 @@ def test_bodies_cut_off_anywhere_never_pass_as_whole() -> None:
     body = request({"attributes": NEW}, {"attributes": NEW_CALL}).SerializeToString()
     for end in range(1, len(body)):
         with pytest.raises(Malformed):
-            spans.check(body[:end])
+            outline.check(body[:end])
 
 
 def test_spans_that_cannot_be_kept_are_counted_by_reason(tmp_path: Path) -> None:
@@ -175,14 +175,14 @@ def test_one_bad_body_takes_no_other_with_it(tmp_path: Path) -> None:
 
 def test_a_body_of_two_byte_spans_is_refused_before_it_takes_memory() -> None:
     """Millions of empty spans fit into a body of the allowed size; they are refused by their number."""
-    inner = b"\x12\x00" * (spans.MOST_SPANS + 1)
+    inner = b"\x12\x00" * (outline.MOST_SPANS + 1)
     scope = b"\x12" + (len(inner) & 0x7F | 0x80).to_bytes() + (len(inner) >> 7 & 0x7F | 0x80).to_bytes()
     scope += (len(inner) >> 14).to_bytes() + inner
     body = b"\x0a" + (len(scope) & 0x7F | 0x80).to_bytes() + (len(scope) >> 7 & 0x7F | 0x80).to_bytes()
     body += (len(scope) >> 14).to_bytes() + scope
-    spans.check(body)
+    outline.check(body)
     queue = intake.Intake(Manner(salt=b"x"))
-    with pytest.raises(spans.TooMany, match="200,000 spans"):
+    with pytest.raises(outline.TooMany, match="200,000 spans"):
         queue.take(body)
     queue.close()
 

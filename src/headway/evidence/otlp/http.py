@@ -16,6 +16,7 @@ import httptools
 
 from headway.evidence.otlp import pools, spans
 from headway.evidence.otlp.fields import Malformed
+from headway.evidence.otlp.outline import TooMany
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -205,7 +206,7 @@ class Connection(asyncio.Protocol):
         intake = self._shared.intake
         try:
             lost = intake.take(spans.from_json(body, spans.empty_request()) if is_json else body)
-        except spans.TooMany as exc:
+        except TooMany as exc:
             raise Refused(413, "too large", str(exc)) from exc
         except Malformed as exc:
             raise Refused(400, "damaged", str(exc)) from exc

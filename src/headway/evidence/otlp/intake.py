@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.evidence.otlp import rows, spans
+from headway.evidence.otlp import outline, rows, spans
 from headway.evidence.otlp.fields import Buffer
 from headway.evidence.otlp.pools import Pools
 from headway.evidence.otlp.spool import Spool
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from headway.evidence.otlp.outline import Outline
     from headway.evidence.otlp.rows import Manner
-    from headway.evidence.otlp.spans import Outline
 
 MOST_WAITING_BYTES = 64 << 20
 """Of bodies that wait for their turn; a sender is asked to come again when they are more."""
@@ -118,9 +118,9 @@ class Intake:
             Malformed: it is no request of spans.
             BlockingIOError: the queue is full: come again.
         """
-        outline = spans.outline(body)
-        spans.check(body)
-        count, now_ns = len(outline), time.time_ns()
+        found = outline.outline(body)
+        outline.check(body)
+        count, now_ns = len(found), time.time_ns()
         with self._changed:
             if self._waiting_bytes + len(body) > self._most_waiting_bytes:
                 self.counts.refused["busy, asked to come again"] += 1
@@ -129,7 +129,7 @@ class Intake:
             if self.full:
                 self.counts.dropped[self.full] += count
                 return count
-            self._waiting.append(_Waiting(body=body, outline=outline, at_ns=now_ns))
+            self._waiting.append(_Waiting(body=body, outline=found, at_ns=now_ns))
             self._waiting_bytes += len(body)
             self._changed.notify_all()
         return 0
@@ -196,7 +196,7 @@ class Intake:
     def _write(self, lot: Sequence[_Waiting]) -> None:
         starts = list(accumulate((len(each.body) for each in lot), initial=0))[:-1]
         buffer = Buffer(b"".join(each.body for each in lot))
-        found = spans.joined([each.outline for each in lot], starts)
+        found = outline.joined([each.outline for each in lot], starts)
         batches = []
         for first in range(0, len(found), LOT_SPANS):
             taken = spans.decoded(buffer, found, first, first + LOT_SPANS)
