@@ -160,6 +160,7 @@ def load(
             calibrate=means.calibrate,
             on_second=second,
             stop=stop,
+            say=_say,
         )
 
 

@@ -370,3 +370,9 @@ Database Connections. Connections of one client, and the share of them ever busy
 REPLICA_MIN_READS_RATIO = 0.7
 REPLICA_MIN_BUSY_RATIO = 0.7
 """Share of database time that is reads, and sessions at work for each core, below which the primary has room."""
+TRACES_MIN_RATIO = 0.95
+"""Share of a route's requests with traces below which it is said why some may be missing: a phase's edges alone, where
+a request begins on one side and ends on the other, make a few in a hundred."""
+
+TRACES_CLOCK_MAX_NS = 100_000_000
+"""A service's clock ahead of the receiver's by more than a tenth of a second puts spans into another second."""

@@ -41,7 +41,7 @@ def test_every_finding_is_there_with_its_place_reasons_remedy_and_proof() -> Non
 def test_what_is_accepted_gone_predicted_or_not_seen_is_said() -> None:
     """With the reason; a proof whose finding is no longer there is not lost."""
     text = Reader(page()).text
-    assert "3 findings, 1 accepted, 2 of 10 sources not seen" in text
+    assert f"3 findings, 1 accepted, 2 of {len(diagnosed.evidence().sources)} sources not seen" in text
     assert "accepted: read once a month by one partner (2026-09-01)" in text
     assert "no longer there: GET /feed answers with 2.1 MB" in text
     assert "predicted P95 of GET /users-with-posts 41.0 ms (36.0 ms to 47.0 ms), it was 212 ms" in text

@@ -14,7 +14,7 @@ import typer
 from headway.cli.wire import WireOptions
 from headway.conventions import LAB_FOLDER, STATE_FOLDER
 from headway.errors import BadInput
-from headway.model import Sources
+from headway.model import Sources, TraceIntake
 
 if TYPE_CHECKING:
     from headway.line import Means
@@ -74,7 +74,8 @@ PgBouncerOption = Annotated[
     typer.Option("--pgbouncer-url", envvar="HEADWAY_PGBOUNCER_URL", help="PgBouncer's admin console, to read pools."),
 ]
 ShowValuesOption = Annotated[
-    bool, typer.Option("--show-values", help="Keep the values in logged plans and parameters; else they are hidden.")
+    bool,
+    typer.Option("--show-values", help="Keep values in logged plans, statements, paths; else they are removed."),
 ]
 MetricsOption = Annotated[str | None, typer.Option("--metrics-url", help="Where the service shows Prometheus metrics.")]
 PrometheusOption = Annotated[str | None, typer.Option("--prometheus-url", help="A Prometheus server's address.")]
@@ -101,6 +102,14 @@ AnswersOption = Annotated[
 ]
 ProfileOption = Annotated[
     bool, typer.Option("--profile", help="Sample the stacks of the watched Python processes while it is measured.")
+]
+
+
+TracesOption = Annotated[
+    bool, typer.Option("--traces", help="Receive OpenTelemetry traces while it runs; see 'headway traces'.")
+]
+TracesAtOption = Annotated[
+    str | None, typer.Option("--traces-at", metavar="[HOST:]PORT", help="Receive them there; default 127.0.0.1:4318.")
 ]
 
 
@@ -143,6 +152,8 @@ class Asked(WireOptions):
     watch: WatchOption = None
     answers: AnswersOption = True
     profile: ProfileOption = False
+    traces: TracesOption = False
+    traces_at: TracesAtOption = None
     otlp: OtlpOption = None
     metrics_port: MetricsPortOption = None
     workers: WorkersOption = None
@@ -177,14 +188,22 @@ class Asked(WireOptions):
             edge_log=self.edge_log or base.edge_log,
             database_log=self.database_log or base.database_log,
             pgbouncer_url=self.pgbouncer_url or base.pgbouncer_url,
-            show_values=self.show_values,
             metrics_url=self.metrics_url or base.metrics_url,
             prometheus_url=self.prometheus_url or base.prometheus_url,
             rule_files=(*base.rule_files, *(self.rules or ())),
             processes=(*base.processes, *watched(self.watch)),
             answers=self.answers,
             profile=self.profile,
+            traces=self._traces(),
+            show_values=self.show_values,
         )
+
+    def _traces(self) -> TraceIntake | None:
+        from headway.evidence.otlp import settings
+
+        if self.traces_at is not None:
+            return settings.place(self.traces_at)
+        return TraceIntake() if self.traces else None
 
     def means(self) -> Means:
         """What makes the load, and who sees its metrics while it lasts."""

@@ -55,14 +55,13 @@ class Taken:
 
 
 class Requests:
-    """The requests of one phase, by their topmost server spans."""
+    """The requests that began in a stretch of time, unix ns, by their topmost server spans."""
 
-    def __init__(self, connection: DuckDBPyConnection, file: Path, hits: PhaseHits) -> None:
+    def __init__(self, connection: DuckDBPyConnection, file: Path, low: int, high: int) -> None:
         self._connection = connection
         self._file = str(file)
-        low = int(hits.started_at_s * 1e9)
         connection.execute("DROP TABLE IF EXISTS roots")
-        connection.execute(_ROOTS, {"file": self._file, "low": low, "high": low + int(hits.seconds * 1e9)})
+        connection.execute(_ROOTS, {"file": self._file, "low": low, "high": high})
 
     def by_route(self) -> dict[str | None, int]:
         """Requests by route, the most first; those of spans that name none under None."""
@@ -136,4 +135,5 @@ def requests(folder: Path, hits: PhaseHits) -> Iterator[Requests | None]:
         yield None
         return
     with opened(file) as connection:
-        yield Requests(connection, file, hits)
+        low = int(hits.started_at_s * 1e9)
+        yield Requests(connection, file, low, low + int(hits.seconds * 1e9))

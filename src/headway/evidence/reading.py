@@ -28,6 +28,7 @@ from headway.conventions import (
     REPLICAS_FILE,
     STATEMENTS_FILE,
     TABLES_FILE,
+    TRACES_FILE,
     WAITS_FILE,
 )
 from headway.errors import BundleDamaged
@@ -55,6 +56,7 @@ from headway.model import (
     PoolUse,
     Presence,
     ProcessSecond,
+    Received,
     ReplicaLag,
     SourceState,
     Statement,
@@ -149,6 +151,7 @@ def read(folder: Path) -> Evidence:
         processes=_rows(folder / PROCESSES_FILE, ProcessSecond),
         monitoring=_monitoring(folder / MONITORING_FILE, phases),
         answers=_answers(folder / ANSWERS_FILE),
+        received=_received(folder / TRACES_FILE),
         imported=run.imported,
         waits=_rows(folder / WAITS_FILE, Wait),
         blockings=_rows(folder / BLOCKERS_FILE, Blocking),
@@ -170,6 +173,9 @@ def _sources(folder: Path, run: RunFile) -> dict[str, SourceState]:
         promised = run.finished_at is None if state is None else state.presence is Presence.PRESENT
         if promised and not (folder / file).exists():
             states[name] = failed(name, f"the run was ended before {file} was written", "run again")
+    traces = states.get("traces")  # of runs before there was a receiver there is no word of it
+    if traces is not None and traces.presence is Presence.PRESENT and not (folder / TRACES_FILE).exists():
+        states["traces"] = failed("traces", f"the run was ended before {TRACES_FILE} was written", "run again")
     return states
 
 
@@ -221,6 +227,15 @@ def _answers(file: Path) -> tuple[Answer, ...]:
         return ()
     try:
         return tuple(runfile.typed(Answer, row) for row in bundle.get_json(file))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+
+
+def _received(file: Path) -> Received | None:
+    if not file.exists():
+        return None
+    try:
+        return runfile.typed(Received, bundle.get_json(file))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 

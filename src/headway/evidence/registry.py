@@ -25,6 +25,7 @@ from headway.evidence.replicas import Replicas
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.evidence.tables import Tables
+from headway.evidence.traces import Traces
 from headway.evidence.waits import Waits
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def collectors(sources: Sources, scenario: Scenario | None = None) -> tuple[Coll
         Profiler(sources.processes, wanted=sources.profile),
         metrics := Metrics(sources.metrics_url),
         Alerts(sources.prometheus_url, sources.rule_files, metrics),
+        Traces(sources.traces, show_values=sources.show_values),
         Answers(sources, scenario),
     )
 

@@ -35,6 +35,7 @@ from headway.model.hits import (
     RouteSecond,
 )
 from headway.model.promise import Clause, Comparison, Criterion, Promise, Section, Side, Statistic, Subject
+from headway.model.traces import PoolSeen, Received, TraceCoverage
 from headway.model.traffic import (
     Arrivals,
     Check,
@@ -102,6 +103,7 @@ __all__ = [
     "Phase",
     "PhaseHits",
     "Plan",
+    "PoolSeen",
     "PoolUse",
     "Presence",
     "Price",
@@ -110,6 +112,7 @@ __all__ = [
     "Promise",
     "Proof",
     "ProofState",
+    "Received",
     "Remedy",
     "RemedyKind",
     "Replay",
@@ -132,6 +135,7 @@ __all__ = [
     "TableScan",
     "Think",
     "Told",
+    "TraceCoverage",
     "TraceIntake",
     "Verdict",
     "Wait",

@@ -11,6 +11,7 @@ from headway.model.activity import Blocking, Connections, PoolUse, ReplicaLag, W
 from headway.model.cache import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse
 from headway.model.database import Column, Database, Index, Statement, Table
 from headway.model.hits import PhaseHits
+from headway.model.traces import Received
 from headway.model.traffic import Scenario
 
 if TYPE_CHECKING:
@@ -230,6 +231,7 @@ class Evidence:
     indexes: tuple[Index, ...] = ()
     columns: tuple[Column, ...] = ()
     answers: tuple[Answer, ...] = ()
+    received: Received | None = None  # by the receiver of traces
     imported: Imported | None = None  # made by another tool; its `response` cells are empty
     waits: tuple[Wait, ...] = ()
     blockings: tuple[Blocking, ...] = ()

@@ -13,7 +13,7 @@ from rich.text import Text
 from headway.evidence import runfile
 from headway.model import Presence
 from headway.promises.spoken import duration_text
-from headway.report import activity
+from headway.report import activity, coverage
 from headway.report.terminal import LEAST_WIDTH, PIPED_WIDTH, printed, wrapped
 from headway.report.visible import one_line
 
@@ -75,6 +75,7 @@ def as_json(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accept
         ],
         "sessions": {each.phase.name: activity.line(evidence, each.phase.name) for each in evidence.phases},
         "accepted_and_gone": [runfile.plain(each) for each in stale],
+        "traces": coverage.data(evidence),
         "not_seen": not_seen(evidence),
     }
     # ASCII only: it may go to a terminal, which obeys U+009B and turns text around at U+202E.
@@ -112,6 +113,8 @@ def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepte
     for phase in evidence.phases:
         if said := activity.line(evidence, phase.phase.name):
             yield from wrapped(one_line(f"{phase.phase.name}: {said}", LONGEST), width, indent=0, hang=2, style="dim")
+    for line in coverage.lines(evidence):
+        yield from wrapped(one_line(line, LONGEST), width, indent=0, hang=2, style="dim")
     missing = not_seen(evidence)
     if missing:
         yield Text("Not seen, so nothing is said of it", style="bold")
