@@ -249,9 +249,9 @@ def _limit(client: redis.Redis, entries: int, value_bytes: int) -> None:
     Set maxmemory so that so many entries are held.
 
     The server counts tables and buffers as well, so it is filled, and the limit moved until as many stay as should.
-    Then large ones are dropped: the estimate is of a cache that begins empty. Small ones stay, as tables and buffers take
-    another share of the memory afterwards (6% fewer entries of 300 bytes were held); nobody asks for them, so that they
-    mostly go first.
+    Then large ones are dropped: the estimate is of a cache that begins empty. Small ones stay, as tables and buffers
+    take another share of the memory afterwards (6% fewer entries of 300 bytes were held); nobody asks for them, so that
+    they mostly go first.
     """
     client.config_set("maxmemory", 0)
     client.config_set("maxmemory-policy", "allkeys-lru")
