@@ -142,7 +142,7 @@ def least_ns(counts: IntArray, saved_ns: float) -> float:
     total = int(counts.sum())
     kept = np.diff(np.minimum(np.cumsum(counts), math.ceil(Q * total)), prepend=0)
     filled = np.flatnonzero(kept)[::-1]
-    times, above = histogram.highest_ns(filled).astype(np.float64), np.cumsum(kept[filled])
+    times, above = histogram.lowest_ns(filled).astype(np.float64), np.cumsum(kept[filled])
     cut = np.cumsum(above * (times - np.append(times[1:], 0.0)))
     place = int(np.searchsorted(cut, saved_ns * total))
     if place == len(cut):
