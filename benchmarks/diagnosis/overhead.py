@@ -101,6 +101,10 @@ def gate(collector: Collector, spent: Spent) -> None:
         nonlocal on
         if on:
             counted(lambda: end(phase, at_s))
+        else:
+            sample(
+                at_s
+            )  # what follows a log reads it up to here, so that no phase that is on pays for one that was off
         on = False
 
     vars(collector).update(begin=began, sample=sampled, end=ended)
