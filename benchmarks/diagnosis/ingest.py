@@ -33,6 +33,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from headway.conventions import SPANS_FILE
 from headway.diagnose import coverage, traced
+from headway.diagnose.budget import BANDS
 from headway.diagnose.rules import n_plus_one
 from headway.diagnose.traced_repeats import Window
 from headway.evidence.otlp import spool
@@ -242,9 +243,10 @@ def analyse(folder: Path) -> None:
     began = time.perf_counter()
     with traced.opened(folder / SPANS_FILE) as connection:
         requests = traced.Requests(connection, folder / SPANS_FILE, low, high)
-        for route in (None, *requests.by_route()):
-            for ranks in ((0.45, 0.55), (0.95, 1.0)):
-                assert requests.take(route, *ranks).requests
+        wanted = [(route, *ranks) for route in (None, *requests.by_route()) for ranks in BANDS.values()]
+        requests.prepare(wanted)
+        for each in wanted:
+            assert requests.take(*each).requests
     took["budget's requests"] = time.perf_counter() - began
     began = time.perf_counter()
     seen, _ = coverage.seen(folder / SPANS_FILE, 0, low, high)

@@ -90,7 +90,7 @@ SPANS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(SPANS, max_size=6))
 def test_any_request_is_read_as_protobuf_itself_reads_it(made: list[dict[str, Any]]) -> None:
     """Whatever a request has in it: its spans are found one for one, with their ids, kinds, times and attributes."""

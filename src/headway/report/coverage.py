@@ -61,7 +61,7 @@ def _notes(whole: TraceCoverage, routes: Sequence[TraceCoverage]) -> Iterator[st
         yield f"{more:,} more requests were traced than answered: the phase's edges, tries again, or others asking too"
     if whole.by_edge:
         yield f"{whole.by_edge:,} answers were a cache's in front of the service: it never saw them"
-    if (whole.ratio or 0.0) < TRACES_MIN_RATIO:
+    if whole.traced + (whole.by_edge or 0) < TRACES_MIN_RATIO * whole.answered:
         yield (
             "the others were sampled away, lost in the SDK (OTEL_BSP_MAX_QUEUE_SIZE), or served by a process that"
             " sends none"
@@ -69,9 +69,9 @@ def _notes(whole: TraceCoverage, routes: Sequence[TraceCoverage]) -> Iterator[st
     poor = [each for each in routes if each.ratio is not None and each.ratio < TRACES_MIN_RATIO]
     poor.sort(key=lambda each: each.traced - each.answered)
     for each in poor[:MOST_ROUTES]:
-        yield f"{one_line(each.route or '', 60)}: {each.traced:,} of {each.answered:,}"
+        yield f"of {one_line(each.route or '', 60)} {each.traced:,} of {each.answered:,} were traced"
     if len(poor) > MOST_ROUTES:
-        yield f"and {len(poor) - MOST_ROUTES} more routes below {TRACES_MIN_RATIO:.0%}"
+        yield f"and {len(poor) - MOST_ROUTES} more routes have less than {TRACES_MIN_RATIO:.0%}"
     unmatched = whole.traced - sum(each.traced for each in routes)
     if unmatched > 0:
         yield f"traced requests that are of no route of the scenario, by their name: {unmatched:,}"

@@ -94,9 +94,12 @@ def walk(buffer: Buffer, low: IntArray, high: IntArray) -> Fields:
             break
         tag, after_tag = _varints(buffer, at)
         number, wire = (tag >> np.uint64(3)).astype(np.int64), (tag & np.uint64(7)).astype(np.int64)
-        value, start = _varints(buffer, after_tag)
-        length = np.where(wire == BYTES, np.minimum(value, np.uint64(_BEYOND)).astype(np.int64), 0)
         fixed = (wire == FIXED64) | (wire == FIXED32)
+        if fixed.all():
+            value, start = np.zeros(len(at), dtype=np.uint64), after_tag
+        else:
+            value, start = _varints(buffer, np.minimum(after_tag, end))
+        length = np.where(wire == BYTES, np.minimum(value, np.uint64(_BEYOND)).astype(np.int64), 0)
         if fixed.any():
             word = buffer.words[np.minimum(after_tag, end)]
             value = np.where(fixed, np.where(wire == FIXED32, word & np.uint64(0xFFFFFFFF), word), value)
@@ -119,9 +122,14 @@ def walk(buffer: Buffer, low: IntArray, high: IntArray) -> Fields:
 
 def _varints(buffer: Buffer, at: IntArray) -> tuple[UIntArray, IntArray]:
     """The variable-length numbers at many places, and where each ends; one without an end ends beyond everything."""
-    first = buffer.bytes[at]
-    if (first < 0x80).all():
-        return first.astype(np.uint64), at + 1
+    value, end = buffer.bytes[at].astype(np.uint64), at + 1
+    more = np.flatnonzero(value >= np.uint64(0x80))
+    if len(more):
+        value[more], end[more] = _long_varints(buffer, at[more])
+    return value, end
+
+
+def _long_varints(buffer: Buffer, at: IntArray) -> tuple[UIntArray, IntArray]:
     word = buffer.words[at]
     stops = ~word & np.uint64(0x8080808080808080)
     stop = stops & (~stops + np.uint64(1))  # the lowest byte without a continuation bit
@@ -136,8 +144,7 @@ def _varints(buffer: Buffer, at: IntArray) -> tuple[UIntArray, IntArray]:
     long = np.flatnonzero(stops == 0)
     if len(long):  # nine or ten bytes: negative numbers
         ninth, tenth = (buffer.bytes[at[long] + more].astype(np.uint64) for more in (8, 9))
-        low56 = value[long]
-        value[long] = low56 | ((ninth & np.uint64(0x7F)) << np.uint64(56)) | (tenth << np.uint64(63))
+        value[long] |= ((ninth & np.uint64(0x7F)) << np.uint64(56)) | np.where(ninth < 0x80, 0, tenth << np.uint64(63))
         size[long] = np.where(ninth < 0x80, 9, np.where(tenth < 0x80, 10, _BEYOND))
     return value, at + size
 
@@ -153,6 +160,14 @@ def pieces(content: bytes, low: int, high: int) -> Iterator[tuple[int, int, int]
     """
     at = low
     while at < high:
+        if at + 3 < high and content[at] & 0x87 == BYTES and content[at + 1] >= 0x80 > content[at + 2]:
+            # As good as all spans: a number below 16, 128 bytes to 16 kB.
+            number, begin = content[at] >> 3, at + 3
+            at = begin + (content[at + 1] & 0x7F | content[at + 2] << 7)
+            if at > high:
+                raise Malformed("a field runs over the end of its message")
+            yield number, begin, at
+            continue
         tag, at = _varint(content, at, high)
         wire = tag & 7
         if wire == BYTES:

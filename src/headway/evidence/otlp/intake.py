@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 MOST_WAITING_BYTES = 64 << 20
 """Of bodies that wait for their turn; a sender is asked to come again when they are more."""
-LOT_BYTES = 8 << 20
-LOT_SPANS = 16_384
+LOT_BYTES = 4 << 20
+LOT_SPANS = 8_192
 """Taken apart at once: much more no longer makes it faster, and takes memory some thirty times the bytes."""
 LINGER_S = 0.2
 """How long few bodies wait for more: a step costs the same for one as for hundreds."""
@@ -118,13 +118,12 @@ class Intake:
             Malformed: it is no request of spans.
             BlockingIOError: the queue is full: come again.
         """
+        self._refuse_when_full(len(body))  # before any work is done for it
         found = outline.outline(body)
         outline.check(body)
         count, now_ns = len(found), time.time_ns()
         with self._changed:
-            if self._waiting_bytes + len(body) > self._most_waiting_bytes:
-                self.counts.refused["busy, asked to come again"] += 1
-                raise BlockingIOError("the queue is full")
+            self._refuse_when_full(len(body))
             self.counts.came(len(body), count, now_ns / 1e9)
             if self.full:
                 self.counts.dropped[self.full] += count
@@ -133,6 +132,11 @@ class Intake:
             self._waiting_bytes += len(body)
             self._changed.notify_all()
         return 0
+
+    def _refuse_when_full(self, size: int) -> None:
+        if self._waiting_bytes + size > self._most_waiting_bytes:
+            self.counts.refused["busy, asked to come again"] += 1
+            raise BlockingIOError("the queue is full")
 
     def close(self) -> None:
         """Write what waits, and end the file."""

@@ -61,7 +61,8 @@ def main(descriptor: int) -> None:
     """Serve the listening socket of this number."""
     import uvloop
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started us; spans still come while it drains
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are for who started us; spans still come while it drains
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     first = json.loads(sys.stdin.readline() or "{}")
