@@ -25,7 +25,7 @@ import redis
 from headway.diagnose.hit_rates import che, curves, shards, simulate
 from headway.diagnose.hit_rates.stream import KeyStream, made
 from headway.prove.borrowed import own_valkey
-from headway.prove.remedies.cache import replay
+from headway.prove.replaying import replay
 
 LASTS_S = 20.0
 EXPECTED = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.diagnose.words import one_line
-from headway.thresholds import (
+from headway.thresholds.rules import (
     CACHE_EVICTED_MAX_HIT_RATIO,
     CACHE_EVICTED_MIN_RATIO,
     CACHE_EVICTED_OF_MISSES_MIN_RATIO,

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headway.diagnose.comparing import How
-from headway.thresholds import UNKNOWN_EQUALITY_RATIO, UNKNOWN_PATTERN_RATIO, UNKNOWN_RANGE_RATIO
+from headway.thresholds.rules import UNKNOWN_EQUALITY_RATIO, UNKNOWN_PATTERN_RATIO, UNKNOWN_RANGE_RATIO
 
 if TYPE_CHECKING:
     from headway.diagnose.comparing import Predicate

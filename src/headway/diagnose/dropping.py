@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.words import quoted
 from headway.diagnose.written import entries
 from headway.model import Remedy, RemedyKind
-from headway.thresholds import INDEX_WRITE_NS
+from headway.thresholds.rules import INDEX_WRITE_NS
 
 if TYPE_CHECKING:
     from headway.model import Evidence, Index, PhaseHits

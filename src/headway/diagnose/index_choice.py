@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.comparing import How
 from headway.diagnose.words import quoted
-from headway.thresholds import INDEX_FEW_ROWS, INDEX_MOST_MATCHING_RATIO, INDEXED_MIN_TABLE_ROWS
+from headway.thresholds import INDEXED_MIN_TABLE_ROWS
+from headway.thresholds.rules import INDEX_FEW_ROWS, INDEX_MOST_MATCHING_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,9 @@ from headway.diagnose.accesses import accesses, read_sql
 from headway.diagnose.comparing import How
 from headway.diagnose.words import quoted
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
+from headway.thresholds import INDEXED_MIN_TABLE_ROWS
+from headway.thresholds.rules import (
     INDEX_FEW_ROWS,
-    INDEXED_MIN_TABLE_ROWS,
     MISESTIMATE_MIN_RATIO,
     MISESTIMATE_MIN_ROWS,
     OFFSET_MIN_BLOCKS_A_ROW,

@@ -51,7 +51,7 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One measure of the generator's health beside the limit of thresholds.py. `within` None: not measured."""
+    """One measure of the generator's health beside the limit of `thresholds`. `within` None: not measured."""
 
     name: str
     value: str
@@ -152,7 +152,7 @@ def phase_view(evidence: Evidence, hits: PhaseHits, verdict: Verdict, number: in
 
 
 def checks(hits: PhaseHits) -> tuple[Check, ...]:
-    """The generator's health against thresholds.py, worst worker."""
+    """The generator's health against `thresholds`, worst worker."""
     health, planned = hits.health, int(hits.planned.sum())
     delivered = int(hits.sent.sum()) / planned if planned else None
     low = thresholds.DELIVERED_MIN_RATIO

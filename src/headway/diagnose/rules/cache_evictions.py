@@ -18,7 +18,7 @@ from headway.diagnose.hit_rates.distances import stack_distances
 from headway.diagnose.words import fingerprint, one_line
 from headway.errors import HeadwayError
 from headway.model import Confidence, Estimate, Finding, Remedy, RemedyKind, Subject
-from headway.thresholds import CACHE_AGREES_RATIO, CACHE_READS_AGREE_RATIO
+from headway.thresholds.rules import CACHE_AGREES_RATIO, CACHE_READS_AGREE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint
 from headway.model import Finding, Remedy, RemedyKind, Subject
-from headway.thresholds import CONNECTION_PER_REQUEST_MIN_RATIO
+from headway.thresholds.rules import CONNECTION_PER_REQUEST_MIN_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

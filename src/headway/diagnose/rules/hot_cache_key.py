@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
-from headway.thresholds import CACHE_BUSY_CPU_RATIO, CACHE_HOT_KEY_RATIO, CACHE_HOT_MIN_COMMANDS
+from headway.thresholds.rules import CACHE_BUSY_CPU_RATIO, CACHE_HOT_KEY_RATIO, CACHE_HOT_MIN_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import LOCK_HOLDER_MIN_RATIO, LOCK_MIN_SEEN, LOCK_MIN_SHARE_RATIO
+from headway.thresholds.rules import LOCK_HOLDER_MIN_RATIO, LOCK_MIN_SEEN, LOCK_MIN_SHARE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,14 +19,14 @@ from headway.diagnose.words import fingerprint, one_line, quoted
 from headway.diagnose.written import entries
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
+from headway.thresholds import INDEXED_MIN_TABLE_ROWS
+from headway.thresholds.rules import (
     INDEX_FEW_ROWS,
     INDEX_MIN_MEAN_NS,
     INDEX_MIN_SHARE_RATIO,
     INDEX_MOST_MATCHING_RATIO,
     INDEX_WRITE_NS,
     INDEX_WRITES_MAX_RATIO,
-    INDEXED_MIN_TABLE_ROWS,
 )
 
 if TYPE_CHECKING:

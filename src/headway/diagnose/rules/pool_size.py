@@ -17,15 +17,14 @@ from headway.diagnose.windows import answered, within
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
+from headway.thresholds import POOL_QUEUE_MIN_RATIO, POOL_SPARE_MAX_RATIO
+from headway.thresholds.rules import (
     CONNECTION_PER_REQUEST_MIN_RATIO,
     LOOKS_MIN,
     ONE_CORE_MIN_RATIO,
     POOL_BUSY_PER_CORE,
     POOL_IDLE_MIN,
     POOL_IDLE_RATIO,
-    POOL_QUEUE_MIN_RATIO,
-    POOL_SPARE_MAX_RATIO,
     POOL_WAIT_MIN_NS,
     POOL_WAITING_MIN_RATIO,
     SYMPTOM_WEIGHT_RATIO,

@@ -18,8 +18,8 @@ from headway.diagnose.words import fingerprint
 from headway.diagnose.written import changed_tables
 from headway.model import Confidence, Finding, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
-    INDEXED_MIN_CALLS,
+from headway.thresholds import INDEXED_MIN_CALLS
+from headway.thresholds.rules import (
     REPLICA_MIN_BUSY_RATIO,
     REPLICA_MIN_READS_RATIO,
     STALE_TOLERABLE_RATIO,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import CACHE_SLOW_MIN_NS, CACHE_SLOW_MIN_SHARE_RATIO
+from headway.thresholds.rules import CACHE_SLOW_MIN_NS, CACHE_SLOW_MIN_SHARE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.dropping import busiest, dropped, share
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Subject
-from headway.thresholds import UNUSED_INDEX_MIN_BYTES, UNUSED_INDEX_MIN_DAYS
+from headway.thresholds.rules import UNUSED_INDEX_MIN_BYTES, UNUSED_INDEX_MIN_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
