@@ -92,7 +92,7 @@ def test_a_run_keeps_what_every_source_saw(
     assert {name: state.presence.value for name, state in evidence.sources.items()} == {
         "load": "present", "statements": "present", "database": "present", "tables": "present", "plans": "present",
         "cache": "present", "edge": "present", "host": "present", "metrics": "absent", "alerts": "present",
-        "indexes": "present", "profile": "absent", "answers": "absent",
+        "indexes": "present", "profile": "absent", "answers": "absent", "traces": "absent",
     }  # fmt: skip
     (phase,) = evidence.phases
     (edge,) = evidence.edges
