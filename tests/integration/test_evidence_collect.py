@@ -94,7 +94,7 @@ def test_a_run_keeps_what_every_source_saw(
         "cache": "present", "edge": "present", "host": "present", "metrics": "absent", "alerts": "present",
         "indexes": "present", "profile": "absent", "answers": "absent", "cache commands": "present",
         "cache slow log": "present", "cache keys": "present", "cache monitor": "absent", "waits": "present",
-        "replicas": "present", "logged plans": "absent", "pgbouncer": "absent",
+        "replicas": "present", "traces": "absent", "logged plans": "absent", "pgbouncer": "absent",
     }  # fmt: skip
     (phase,) = evidence.phases
     (edge,) = evidence.edges
