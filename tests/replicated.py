@@ -15,6 +15,7 @@ import psycopg
 from headway.servers import binaries, ports, postgres, process
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SETTINGS = {
@@ -22,7 +23,7 @@ SETTINGS = {
     "max_connections": "60",
     "fsync": "off",
     "shared_preload_libraries": "",
-    "recovery_min_apply_delay": "0",
+    "wal_retrieve_retry_interval": "200ms",
 }
 
 
@@ -55,7 +56,9 @@ class Replicated:
         number = len(self.replicas)
         data, log = self.room / f"replica{number}", self.room / f"replica{number}.log"
         postgres.copy(self.programs, data, source=self.primary, slot=f"replica{number}", log=log, account=self.account)
-        server = self._start(data, ports.choose(), log, {**SETTINGS, "recovery_min_apply_delay": f"{lag_ms}ms"})
+        with (data / "postgresql.auto.conf").open("a") as own:  # not on the command line: `set_lag` changes it
+            own.write(f"recovery_min_apply_delay = '{lag_ms}ms'\n")
+        server = self._start(data, ports.choose(), log)
         self.replicas.append(server)
         return server.url
 
@@ -63,7 +66,7 @@ class Replicated:
         """Stop the primary at once, as a crash would, and start it again."""
         process.stop(self.primary.identity, (signal.SIGQUIT, 5.0))
         time.sleep(outage_s)
-        self.primary = self._start(self.room / "primary", self.primary.port, self.room / "primary.log", SETTINGS)
+        self.primary = self._start(self.room / "primary", self.primary.port, self.room / "primary.log")
 
     def kill_primary(self) -> None:
         """End the primary for good."""
@@ -76,7 +79,7 @@ class Replicated:
     def revive(self, number: int) -> None:
         """Start a replica again where it was."""
         data, log = self.room / f"replica{number}", self.room / f"replica{number}.log"
-        self.replicas[number] = self._start(data, self.replicas[number].port, log, SETTINGS)
+        self.replicas[number] = self._start(data, self.replicas[number].port, log)
 
     def promote(self, number: int) -> None:
         """Make a replica a primary of its own."""
@@ -102,10 +105,10 @@ class Replicated:
                 self.signal_all(server, signal.SIGCONT)
             postgres.stop(server.identity)
 
-    def _start(self, data: Path, port: int, log: Path, settings: dict[str, str]) -> postgres.Postgres:
+    def _start(self, data: Path, port: int, log: Path) -> postgres.Postgres:
         server = postgres.start_unwatched(
             self.programs, data, port=port, password=self.primary_password, log=log, account=self.account,
-            settings=settings,
+            settings=SETTINGS,
         )  # fmt: skip
         server = replace(server, password=self.primary_password)
         postgres.wait_for(server, log, server.url)
@@ -115,3 +118,11 @@ class Replicated:
     def primary_password(self) -> str:
         """The superuser's."""
         return self.primary.password
+
+
+def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until something holds."""
+    end_s = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end_s, "it never held"
+        time.sleep(0.01)

@@ -17,10 +17,10 @@ import pytest
 from psycopg.rows import dict_row
 
 from headway.runtime.database import AsyncDatabase, Database, DatabaseUnavailable, Reason, Settings, lsn, token
-from replicated import Replicated
+from replicated import Replicated, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from multiprocessing.queues import SimpleQueue
 
 LAG_MS = 400
@@ -54,14 +54,6 @@ def late(servers: Replicated) -> Iterator[Database]:
 def until_fit(database: Database | AsyncDatabase) -> None:
     """Wait until every replica gets reads."""
     until(lambda: all(each.unfit is None for each in database.standings()))
-
-
-def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until something holds."""
-    end_s = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end_s, "it never held"
-        time.sleep(0.01)
 
 
 def set_counter(database: Database, number: int, value: int) -> None:
