@@ -7,8 +7,8 @@ answers /metrics for all. Exemplars exist in one process only: prometheus_client
 
 from __future__ import annotations
 
+import asyncio
 import os
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,13 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, multiprocess
 from prometheus_client.exposition import choose_encoder
 
 from headway.runtime.instrument.edges import LADDER_S
+from headway.runtime.instrument.red import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from headway.runtime.database import AsyncDatabase, Database
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 POOL_EDGES_S = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -44,15 +44,15 @@ class Metrics:
         gauges: Mapping[str, Callable[[], float]] | None = None,
     ) -> None:
         self.registry = registry = CollectorRegistry()
-        seconds = Histogram(
+        self._seconds = Histogram(
             "http_request_duration_seconds", "From the first byte in to the last byte out.",
             ("method", "route", "status"), buckets=edges, registry=registry,
         )  # fmt: skip
-        # labels() takes a lock and builds a tuple each time; a service has few routes.
-        self._child = lru_cache(maxsize=4096)(seconds.labels)
         self._running = Gauge(
             "http_requests_in_progress", "Requests being answered.", registry=registry, multiprocess_mode="livesum"
         )
+        self.tally = Tally(edges)
+        self.running = 0
         self._lag = Histogram(
             "event_loop_lag_seconds", "How late the event loop is with what is due.", buckets=LADDER_S,
             registry=registry,
@@ -64,18 +64,10 @@ class Metrics:
             for name, number in (gauges or {}).items()
         ]
 
-    def began(self) -> None:
-        """A request has come."""
-        self._running.inc()
-
-    def ended(self, method: str, route: str, status: int, seconds: float, exemplar: dict[str, str] | None) -> None:
-        """It is answered. Routes are templates, never paths: a label must not have a value for each user."""
-        self._running.dec()
-        self._child(method if method in METHODS else "(other)", route, status).observe(seconds, exemplar)
-
     def tick(self, late_s: float) -> None:
         """The event loop came by, so late; pools and the service's own numbers are read."""
         self._lag.observe(late_s)
+        self._hand_over()
         for database in self._databases:
             for pool in database.pools():
                 for name, number in (
@@ -87,15 +79,23 @@ class Metrics:
         for gauge, read in self._own:
             gauge.set(read())
 
-    def show(self, accept: str) -> tuple[bytes, str]:
+    def _hand_over(self) -> None:
+        self._running.set(self.running)
+        self.tally.hand_over(self._seconds, exemplars=FOLDER not in os.environ)
+
+    async def show(self, accept: str) -> tuple[bytes, str]:
         """What Prometheus reads, of all processes, and its content type; exemplars when it asks for OpenMetrics."""
+        self._hand_over()  # here, in the loop's own thread: nobody counts meanwhile
         encode, content_type = choose_encoder(accept)
-        registry = self.registry
-        if FOLDER in os.environ:
-            forget_the_dead(Path(os.environ[FOLDER]))
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return encode(registry), content_type
+        return await asyncio.to_thread(lambda: encode(self._all_processes())), content_type
+
+    def _all_processes(self) -> CollectorRegistry:
+        if FOLDER not in os.environ:
+            return self.registry
+        forget_the_dead(Path(os.environ[FOLDER]))
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry
 
     def _pool_gauges(self, registry: CollectorRegistry) -> None:
         if not self._databases:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
+    Join = Callable[[trace.Trace], Callable[[], None]]
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 UNMATCHED = "(no route)"
@@ -36,7 +37,7 @@ class Instrumented:
         self._exporter = exporter
         self._sample_ratio = sample_ratio
         self._metrics_path = metrics_path
-        self._join = _joiner()
+        self._join: Join | None = None
         self._ticking: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
 
@@ -77,7 +78,8 @@ class Instrumented:
         here = trace.begin(parent, state, self._sample_ratio)
         before = trace._current.set(here)
         leave = self._join(here) if self._join is not None else None
-        self.metrics.began()
+        metrics = self.metrics
+        metrics.running += 1
         began = time.perf_counter_ns()
         try:
             await self.inner(scope, receive, watch)
@@ -87,8 +89,8 @@ class Instrumented:
                 leave()
             trace._current.reset(before)
             route = getattr(scope.get("route"), "path", UNMATCHED)
-            exemplar = {"trace_id": f"{here.trace_id:032x}"} if here.sampled else None
-            self.metrics.ended(scope["method"], route, status, spent_ns / 1e9, exemplar)
+            metrics.running -= 1
+            metrics.tally.add(scope["method"], route, status, spent_ns / 1e9, here.trace_id if here.sampled else 0)
             if here.sampled and self._exporter is not None:
                 now_ns = time.time_ns()
                 self._exporter.keep(
@@ -97,7 +99,7 @@ class Instrumented:
 
     async def _show(self, scope: MutableMapping[str, Any], send: Send) -> None:
         accept = next((value for name, value in scope["headers"] if name == b"accept"), b"").decode("latin-1")
-        body, content_type = await asyncio.to_thread(self.metrics.show, accept)
+        body, content_type = await self.metrics.show(accept)
         headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -107,25 +109,44 @@ class Instrumented:
             self._process = os.getpid()
             trace.seed_anew()
         self._ticking = loop
+        join = _joiner()
 
         def tick(due_s: float) -> None:
             now_s = loop.time()
             self.metrics.tick(max(0.0, now_s - due_s))
+            self._join = join[0] if join is not None and join[1]() else None
             loop.call_later(TICK_S, tick, now_s + TICK_S)
 
         loop.call_later(TICK_S, tick, loop.time() + TICK_S)
 
 
-def _joiner() -> Callable[[trace.Trace], Callable[[], None]] | None:
-    """With OpenTelemetry's API there, spans made by its libraries inside a request become children of the request's."""
+def _joiner() -> tuple[Join, Callable[[], bool]] | None:
+    """
+    How spans that OpenTelemetry's libraries make inside a request become children of the request's.
+
+    Returns:
+        What enters a trace (and gives what leaves it), and whether anybody has set up a tracer provider: without one
+        nobody makes spans, and entering would cost for nothing. None without OpenTelemetry's API.
+    """
     if importlib.util.find_spec("opentelemetry") is None:
         return None
     from opentelemetry import context
-    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+    from opentelemetry import trace as otel
+
+    class Here(otel.NonRecordingSpan):
+        """The request's own span, made in full only when somebody asks for it."""
+
+        def __init__(self, here: trace.Trace) -> None:
+            self._here = here
+
+        def get_span_context(self) -> otel.SpanContext:
+            here = self._here
+            return otel.SpanContext(
+                here.trace_id, here.span_id, is_remote=False, trace_flags=otel.TraceFlags(here.sampled)
+            )
 
     def join(here: trace.Trace) -> Callable[[], None]:
-        place = SpanContext(here.trace_id, here.span_id, is_remote=False, trace_flags=TraceFlags(here.sampled))
-        token = context.attach(set_span_in_context(NonRecordingSpan(place)))
+        token = context.attach(otel.set_span_in_context(Here(here)))
         return lambda: context.detach(token)
 
-    return join
+    return join, lambda: not isinstance(otel.get_tracer_provider(), otel.ProxyTracerProvider)

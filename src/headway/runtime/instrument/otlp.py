@@ -14,8 +14,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from headway.runtime.instrument.trace import Trace
@@ -30,8 +29,7 @@ FAILED = 2
 _log = logging.getLogger("headway.runtime.instrument")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One request that was answered. Times are ns since 1970."""
 
     trace: Trace

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _draw = random.SystemRandom()
@@ -17,10 +17,9 @@ _fast = random.Random(_draw.getrandbits(128))  # noqa: S311 - ids, not secrets
 """Ids must differ between processes: seeded once from the system, and again after a fork."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """
-    One request's place in a trace.
+    One request's place in a trace. (A tuple: a frozen dataclass takes five times as long to make.)
 
     Args:
         trace_id: 128 bits.
