@@ -184,6 +184,8 @@ def test_a_statement_is_bounded_by_its_scope_and_the_next_scope_is_not(late: Dat
         connection.execute("SELECT pg_sleep(1)")
     with pytest.raises(psycopg.errors.QueryCanceled), late.write(statement_timeout_s=0.02) as connection:
         connection.execute("SELECT pg_sleep(1)")
+    with late.primary(), late.read(statement_timeout_s=0.02) as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("20ms",)
     for scope in (late.read(), late.write()):
         with scope as connection:
             row = connection.execute("SHOW statement_timeout").fetchone()

@@ -133,12 +133,13 @@ class Desk:
             DatabaseUnavailable: the primary gave none in `wait_s`.
         """
         until_s = time.monotonic() + self.settings.wait_s
-        begin = statements.begin(isolation, self._timeout_ms(timeout_s))
+        statements.begin(isolation)  # a wrong level is refused before a connection is taken
         server = self.fleet.take_primary()
         try:
             while True:
                 connection = yield from self._taken(server, until_s, line)
                 try:
+                    begin = statements.begin(isolation) + self._local_limit(connection, timeout_s)
                     yield Run(connection=connection, statement=begin)
                 except BaseException as exc:
                     yield from self._given_back(server, connection)
@@ -211,7 +212,8 @@ class Desk:
                     self._give_up(server)
                 if not server.is_primary:
                     left_s /= 2
-                elif self.fleet.silent(server):
+                elif self.fleet.silent(server) or not ledger.held():
+                    # Nobody holds one: it is connecting that takes so long, and the pool tries only when asked.
                     left_s = min(left_s, RETRY_S)
                 try:
                     connection = yield Take(server=server, timeout_s=left_s)
@@ -270,6 +272,11 @@ class Desk:
         if connection.marks.timeout_ms != timeout_ms:
             yield Run(connection=connection, statement=statements.limit(timeout_ms))
             connection.marks.timeout_ms = timeout_ms
+
+    def _local_limit(self, connection: Any, timeout_s: float | None) -> str:
+        """The bound of one transaction. A read before it may have left another on the connection."""
+        timeout_ms = self._timeout_ms(timeout_s)
+        return "" if connection.marks.timeout_ms == timeout_ms else f"; {statements.limit(timeout_ms, local=True)}"
 
     def _given_back(self, server: Server, connection: Any) -> Generator[GiveBack, Any, None]:
         self.ledgers[server].gave_back(connection, time.monotonic(), broken=connection.closed)

@@ -56,6 +56,7 @@ def _block(prefix: str, policy: Policy | None, upstream: str, cache: str, secret
         if policy.stale_while_revalidate_s:
             lines += ["proxy_cache_background_update on;"]
         if secret is not None:
+            lines.append('set $headway_refresh "";')
             lines.append(f'if ($http_x_headway_refresh = "{secret}") {{ set $headway_refresh 1; }}')
             lines.append("proxy_cache_bypass $headway_refresh;")
     return f"location {prefix} {{\n    " + "\n    ".join(lines) + "\n}"
