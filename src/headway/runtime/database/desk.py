@@ -77,7 +77,7 @@ class Held:
     writes: bool
 
 
-class _Elsewhere(Exception):
+class Elsewhere(Exception):
     """This replica will not do for this read; another may."""
 
 
@@ -112,7 +112,7 @@ class Desk:
                 except BaseException:
                     yield from self._given_back(pick.server, connection)
                     raise
-            except (_Elsewhere, psycopg.OperationalError):
+            except (Elsewhere, psycopg.OperationalError):
                 self.fleet.done(pick.server)
                 if pick.server.is_primary:
                     raise
@@ -241,7 +241,7 @@ class Desk:
         sight = server.sight
         if sight is None or start != sight.start:
             connection.pgconn.finish()  # of an earlier start, or an address that leads to several servers
-            raise _Elsewhere
+            raise Elsewhere
         if not pick.wait:
             return
         until_s = time.monotonic() + self.settings.catch_up_s
@@ -254,7 +254,7 @@ class Desk:
         self.fleet.saw_replayed(server, position, start)
         if position < needed:
             self.fleet.waited_in_vain(server, time.monotonic())
-            raise _Elsewhere
+            raise Elsewhere
 
     def _polled(self, connection: Any, needed: int, until_s: float) -> Generator[Run | Pause, Any, int]:
         pause_s = FIRST_PAUSE_S
@@ -288,7 +288,7 @@ class Desk:
 
     def _hung_up(self, server: Server) -> NoReturn:
         self.fleet.lost(server, time.monotonic(), "it hung up")
-        raise _Elsewhere
+        raise Elsewhere
 
     def _give_up(self, server: Server) -> NoReturn:
         asked = f"no connection to {server.name} in {self.settings.wait_s:g} s"
