@@ -38,8 +38,11 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 
 def test_behind_a_page_header_the_last_record_ended_with_the_page_before() -> None:
     """Waiting for the position behind a header would wait for a record that nobody has written yet."""
-    assert lsn.record_end(7 * 8192 + 24) == 7 * 8192
-    assert lsn.record_end(7 * 8192 + 32) == 7 * 8192 + 32
+    assert lsn.record_end(7 * 8192 + 24, 2**24) == 7 * 8192
+    assert lsn.record_end(7 * 8192 + 32, 2**24) == 7 * 8192 + 32
+    assert lsn.record_end(3 * 2**24 + 40, 2**24) == 3 * 2**24
+    assert lsn.record_end(3 * 2**24 + 40, 2**26) == 3 * 2**24 + 40  # of larger segments no first page
+    assert lsn.record_end(3 * 2**24 + 40, None) == 3 * 2**24 + 40
 
 
 @given(POSITIONS, st.sampled_from([None, SECRET]))
@@ -107,7 +110,10 @@ def test_a_primary_whose_log_went_back_begins_a_new_history() -> None:
 
 def sight(position: int, *, recovering: bool = True, cluster: str = "c", at_s: float = 0.0) -> Sight:
     """A look at a server."""
-    return Sight(recovering=recovering, position=position, start="s", cluster=cluster, asked_at_s=at_s, at_s=at_s)
+    return Sight(
+        recovering=recovering, position=position, start="s", cluster=cluster, segment_bytes=2**24, asked_at_s=at_s,
+        at_s=at_s,
+    )  # fmt: skip
 
 
 def fleet_of(*replicas: Sight | None, primary: int = 100) -> Fleet:

@@ -90,8 +90,8 @@ class AsyncDatabase(Front):
             async with self.read(stale_ok=stale_ok) as connection:
                 try:
                     return await (await connection.execute(query, params)).fetchall()
-                except psycopg.OperationalError:
-                    if last or not connection.closed:
+                except psycopg.OperationalError as exc:
+                    if last or not wire.broke(connection, exc):
                         raise
         raise AssertionError("the second try returns or raises")
 

@@ -104,8 +104,8 @@ class Database(Front):
             with self.read(stale_ok=stale_ok) as connection:
                 try:
                     return connection.execute(query, params).fetchall()
-                except psycopg.OperationalError:
-                    if last or not connection.closed:
+                except psycopg.OperationalError as exc:
+                    if last or not wire.broke(connection, exc):
                         raise
         raise AssertionError("the second try returns or raises")
 

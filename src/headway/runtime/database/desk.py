@@ -142,8 +142,9 @@ class Desk:
                     begin = statements.begin(isolation) + self._local_limit(connection, timeout_s)
                     yield Run(connection=connection, statement=begin)
                 except BaseException as exc:
+                    again = isinstance(exc, psycopg.OperationalError) and wire.broke(connection, exc)
                     yield from self._given_back(server, connection)
-                    if not (isinstance(exc, psycopg.OperationalError) and connection.closed):
+                    if not again:
                         raise
                 else:
                     return Held(server=server, connection=connection, session=session, writes=True)
@@ -163,7 +164,7 @@ class Desk:
         try:
             if held.writes and failure is None:
                 yield from self._committed(held)
-            elif held.writes and not held.connection.closed:
+            elif held.writes and not wire.broke(held.connection, failure):
                 yield Run(connection=held.connection, statement="/* headway */ ROLLBACK")
         except psycopg.OperationalError:
             if failure is None:
@@ -171,7 +172,7 @@ class Desk:
         finally:
             if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction) and held.writes:
                 held.connection.pgconn.finish()  # the primary has become a standby: the next connection finds another
-            if held.connection.closed and not held.server.is_primary:
+            if wire.broke(held.connection, failure) and not held.server.is_primary:
                 self.fleet.lost(held.server, time.monotonic(), "a connection to it broke")
             yield from self._given_back(held.server, held.connection)
             self.fleet.done(held.server)
@@ -189,17 +190,22 @@ class Desk:
         try:
             rows = yield Run(connection=connection, statement=statements.named("commit"))
         except psycopg.OperationalError as exc:
-            if not connection.closed:
+            if not wire.broke(connection, exc):
                 raise  # refused by the server (serialization, deferred constraint): rolled back
             session.unsure = True
             raise CommitUnknown(
                 f"the connection to {held.server.name} ended during COMMIT: it may or may not be committed; read before"
                 " trying again"
             ) from exc
+        except psycopg.Error:
+            raise
+        except BaseException:  # cancelled: the server may have been quicker
+            session.unsure = True
+            raise
         # Who committed by himself (connection.commit(), an ORM) has left no transaction to ask: taken for a write.
         wrote, position = rows[0][0] or status == TransactionStatus.IDLE, rows[1][0]
         if wrote and position is not None:
-            session.committed(lsn.record_end(lsn.parse(position)))
+            session.committed(lsn.record_end(lsn.parse(position), self.fleet.segment_bytes()))
 
     def _taken(self, server: Server, until_s: float, line: str) -> Generator[Take | GiveBack, Any, Any]:
         """A connection that has not been hung up. A replica gets one try; the primary is tried until `until_s`."""
