@@ -132,7 +132,7 @@ async def test_an_invalidation_reaches_the_other_processes(valkey_url: str) -> N
 
 
 async def test_a_slow_load_cannot_bring_back_what_was_invalidated(valkey_url: str) -> None:
-    """A load that began before is given to its caller, and kept neither here nor there; who asks after it loads anew."""
+    """A load that began before goes to its caller, and is kept neither here nor there; who asks after it loads anew."""
     async with caches(valkey_url, 2) as (one, other):
         gate, old = asyncio.Event(), "before the commit"
 

@@ -176,7 +176,9 @@ def test_an_invalidation_fences_a_read_on_its_way() -> None:
     policy = Policy()
     flight, _ = core.board("k")
     core.drop(["k"])
-    core.keep("k", flight, Entry(1, stamp=5, born_at=0, fresh_until=core.now() + 60).under(policy, 0, lambda: 0), policy)
+    core.keep(
+        "k", flight, Entry(1, stamp=5, born_at=0, fresh_until=core.now() + 60).under(policy, 0, lambda: 0), policy
+    )
     assert core.peek("k") is None
     assert core.board("k")[1]
 
@@ -196,7 +198,7 @@ def test_an_invalidation_fences_a_read_on_its_way() -> None:
 )
 def test_a_policy_that_contradicts_itself_is_refused(parts: dict[str, float]) -> None:
     """When it is made, with the name of the part."""
-    with pytest.raises(ValueError, match="_s|ratio|ttl"):
+    with pytest.raises(ValueError, match=r"_s|ratio|ttl"):
         Policy(**parts)  # type: ignore[arg-type]
 
 
