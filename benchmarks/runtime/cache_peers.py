@@ -100,7 +100,7 @@ class Aiocache(Peer):
                 "pool_max_size": 200,  # the default of few is an error for every caller beyond
             }
 
-        @aiocache.cached_stampede(
+        @aiocache.cached_stampede(  # type: ignore[untyped-decorator]
             lease=2, ttl=ttl_s if local else max(1, int(ttl_s)), key_builder=lambda _f, key: key, **settings
         )
         async def cached(key: str) -> Any:
@@ -116,7 +116,7 @@ class Aiocache(Peer):
 
     async def close(self) -> None:
         """See Peer."""
-        await self.cached.cache.close()  # type: ignore[attr-defined]
+        await self.cached.cache.close()
 
 
 class Dogpile(Peer):

@@ -1,4 +1,4 @@
-"""The cache while its Valkey is killed, paused, full, evicting, demoted; while a process dies or forks, or a clock jumps."""
+"""The cache while its Valkey is killed, paused, full, evicting, demoted; a process dies or forks; a clock jumps."""
 
 from __future__ import annotations
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Any
 
 import limits
 import limits.aio
 from redis.exceptions import RedisError
 
 from headway.runtime.cache.breaker import Breaker
-from headway.runtime.cache.remote import Health
+from headway.runtime.cache.remote import Health, async_client, sync_client
 
 log = logging.getLogger("headway.runtime.debounce")
 
@@ -23,9 +23,9 @@ class _Made:
         self._down_allows = down_allows
         self._health = Health()
         self._breaker: Breaker = self._health.breaker
-        self._connect(url, {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s})
+        self._connect(url, timeout_s)
 
-    def _connect(self, url: str, settings: dict[str, Any]) -> None:
+    def _connect(self, url: str, timeout_s: float) -> None:
         raise NotImplementedError
 
     def _down(self, exc: Exception) -> bool:
@@ -44,8 +44,12 @@ class Limiter(_Made):
         down_allows: what is told when the server does not answer.
     """
 
-    def _connect(self, url: str, settings: dict[str, Any]) -> None:
-        storage = limits.aio.storage.RedisStorage(f"async+{url}", implementation="redispy", **settings)
+    def _connect(self, url: str, timeout_s: float) -> None:
+        self._client = async_client(url, timeout_s)
+        self._timeout_s = timeout_s
+        storage = limits.aio.storage.RedisStorage(
+            "async+redis://", implementation="redispy", connection_pool=self._client.connection_pool
+        )
         self._strategy = limits.aio.strategies.SlidingWindowCounterRateLimiter(storage)
 
     async def allows(self, *of: str) -> bool:
@@ -53,18 +57,25 @@ class Limiter(_Made):
         if not self._breaker.allows(self._health.now()):
             return self._down_allows
         try:
-            allowed = await self._strategy.hit(self.rate, *of)
+            async with asyncio.timeout(self._timeout_s):
+                allowed = await self._strategy.hit(self.rate, *of)
         except (RedisError, OSError) as exc:
             return self._down(exc)
         self._breaker.succeeded()
         return bool(allowed)
 
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._client.aclose()
+
 
 class SyncLimiter(_Made):
     """For threads; as Limiter."""
 
-    def _connect(self, url: str, settings: dict[str, Any]) -> None:
-        self._strategy = limits.strategies.SlidingWindowCounterRateLimiter(limits.storage.RedisStorage(url, **settings))
+    def _connect(self, url: str, timeout_s: float) -> None:
+        self._client = sync_client(url, timeout_s)
+        storage = limits.storage.RedisStorage("redis://", connection_pool=self._client.connection_pool)
+        self._strategy = limits.strategies.SlidingWindowCounterRateLimiter(storage)
 
     def allows(self, *of: str) -> bool:
         """Count one, and say whether it is within the rate."""
@@ -76,3 +87,7 @@ class SyncLimiter(_Made):
             return self._down(exc)
         self._breaker.succeeded()
         return bool(allowed)
+
+    def close(self) -> None:
+        """Close connections."""
+        self._client.close()
