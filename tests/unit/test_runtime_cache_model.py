@@ -34,7 +34,7 @@ class Model(RuleBasedStateMachine):
     @initialize(
         ttl_s=st.sampled_from([5.0, 10.0]),
         stale_s=st.sampled_from([0.0, 7.0]),
-        fail_safe_s=st.sampled_from([0.0, 30.0]),
+        fail_safe_s=st.sampled_from([0.0, 8.0]),
         jitter_ratio=st.sampled_from([0.0, 0.5]),
         beta=st.sampled_from([0.0, 1.0]),
     )

@@ -40,6 +40,9 @@ LEASE_S = 3.0
 
 HEARTBEAT_S = 1.0
 
+RENEWED_S = 60.0
+"""A load without hard_timeout_s keeps its lease so long: one that hangs must not hold a key for ever."""
+
 MOST_MISSED = 10_000
 """Invalidations kept for a remote level that is down; one more, and the whole cache is cleared when it is back."""
 
@@ -79,7 +82,7 @@ class Core:
         self.mutex = threading.Lock()
         self.flights: dict[str, Flight] = {}
         self.watchers: set[Flight] = set()
-        self.leases: dict[str, str] = {}
+        self.leases: dict[str, tuple[str, float]] = {}  # key to (token, until when it is renewed)
         self.barriers: dict[str, float] = {}
         self.missed_keys: set[str] = set()
         self.missed_tags: set[str] = set()
