@@ -271,10 +271,10 @@ class Core:
         """The remote level has given this stamp: what follows has a later one."""
         self.seen = max(self.seen, stamp)
 
-    def drop(self, keys: Iterable[str]) -> None:
-        """Forget keys, and fence what is on its way to them."""
+    def drop(self, keys: Iterable[str], *, spare: Flight | None = None) -> None:
+        """Forget keys, and fence what is on its way to them; `spare` brings what is newer."""
         with self.mutex:
-            self._fence(self.watchers)
+            self._fence(each for each in self.watchers if each is not spare)
             for key in keys:
                 flight = self.flights.pop(key, None)
                 if flight is not None:
