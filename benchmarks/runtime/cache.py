@@ -206,13 +206,14 @@ async def outage(server: OwnValkey, quick: bool) -> None:
             f"  {peer.name:<22}source down: {source_errors:>3} errors of 50   Valkey down: {errors:>4} errors of "
             f"{len(took)}, P99 {statistics.quantiles(took, n=100)[98]:.1f} ms, slowest {max(took):.0f} ms"
         )
-        await peer.close()
+        await error_of(peer.close())
 
 
 async def error_of(call: Any) -> int:
-    """1 when the call raises."""
+    """1 when the call raises, or hangs for 5 s."""
     try:
-        await call
+        async with asyncio.timeout(5):
+            await call
     except Exception:  # noqa: BLE001 - a failed call is a figure
         return 1
     return 0

@@ -206,12 +206,12 @@ def test_a_lease_lasts_as_long_as_its_load(
     server: OwnValkey, cache: SyncCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is renewed while the source works, so that a load longer than the lease is still the only one."""
-    monkeypatch.setattr("headway.runtime.cache.loading.LEASE_S", 0.3)
+    monkeypatch.setattr("headway.runtime.cache.loading.LEASE_S", 0.6)
     with SyncCache(server.url, namespace="t", policy=PLAIN) as other:
         assert other.listening()
 
         def slow() -> str:
-            time.sleep(0.8)
+            time.sleep(1.2)
             return "first"
 
         first = threading.Thread(target=cache.get_or_set, args=("k", slow))

@@ -153,13 +153,17 @@ class Core:
         entry.epoch = epoch
         return entry
 
-    def barred(self, stamp: float, tags: Iterable[str]) -> bool:
+    def barred(self, stamp: float, tags: tuple[str, ...]) -> bool:
         """Whether a barrier known here was raised after the stamp."""
         barriers = self.barriers
-        return bool(barriers) and any(barriers.get(tag, -1.0) >= stamp for tag in (EVERYTHING, *tags))
+        if barriers.get(EVERYTHING, -1.0) >= stamp:
+            return True
+        return bool(tags) and any(barriers.get(tag, -1.0) >= stamp for tag in tags)
 
-    def unknown_barriers(self, tags: Iterable[str]) -> list[str]:
+    def unknown_barriers(self, tags: tuple[str, ...]) -> list[str]:
         """The tags whose barriers must be asked for: all of them while nobody would tell us of a new one."""
+        if self.listening and not tags and EVERYTHING in self.barriers:
+            return []
         wanted = (EVERYTHING, *tags)
         return [tag for tag in wanted if tag not in self.barriers] if self.listening else list(wanted)
 
@@ -322,7 +326,7 @@ class Core:
         with self.mutex:
             self.missed_tags.update(tags)
 
-    def missed(self, key: str, tags: Iterable[str]) -> bool:
+    def missed(self, key: str, tags: tuple[str, ...]) -> bool:
         """Whether the remote level still has what has been invalidated here."""
         if not self.missed_keys and not self.missed_tags:
             return False
