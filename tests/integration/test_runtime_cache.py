@@ -226,9 +226,10 @@ async def test_a_new_version_does_not_see_the_old_one(valkey_url: str) -> None:
         assert await new.get("k") is None
 
 
-async def test_stale_is_served_while_one_refreshes(valkey_url: str) -> None:
-    """Past its ttl, within stale_s: nobody waits, one load, and then the new value."""
-    policy = PLAIN.but(ttl_s=0.05, stale_s=5)
+@pytest.mark.parametrize("local", [True, False])
+async def test_stale_is_served_while_one_refreshes(valkey_url: str, local: bool) -> None:
+    """Past its ttl, within stale_s: nobody waits, one load, and then the new value; without a local level as well."""
+    policy = PLAIN.but(ttl_s=0.05, stale_s=5, local=local)
     async with caches(valkey_url, 2) as made:
         source = Source()
         for one in made:

@@ -42,6 +42,10 @@ def fetch(core: Core, key: str, source: Callable[[], Any], policy: Policy) -> St
             yield from look(core, key, flight, entry, source, policy)
             if flight.entry is not None:
                 return flight.entry.value
+        elif flight.offered is not None and choose(flight.offered, core.now(), policy) is not Choice.LOOK:
+            core.counts.remote_hits += 1
+            core.counts.stale_served += core.now() >= flight.offered.fresh_until
+            return flight.offered.value
         else:
             core.counts.joined += 1
         ended = yield from wait(core, key, flight, entry, policy, began)
@@ -117,6 +121,8 @@ def behind(
 ) -> Steps[None]:
     """What has to be done besides serving an entry."""
     flight, leads = core.board(key)
+    if leads:
+        flight.offered = entry
     if choice is Choice.SLIDE:
         slide(core, key, entry, policy)
         steps = touch(core, key, flight, entry, policy)
