@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.orm import Session
 
 from headway.runtime.cache import SyncCache
 from headway.runtime.cache.counts import Counts
@@ -21,8 +23,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize("page", ["runtime-cache.md", "runtime-debounce.md"])
 def test_the_example_prints_what_the_page_says(page: str, valkey_url: str) -> None:
     """Copied as it stands, with the address of a Valkey in CACHE_URL."""
-    text = (DOCS / page).read_text(encoding="utf-8")
-    code, said = (re.findall(rf"```{kind}\n(.*?)```", text, re.S)[0] for kind in ("python", "text"))
+    shown = (DOCS / page).read_text(encoding="utf-8")
+    code, said = (re.findall(rf"```{kind}\n(.*?)```", shown, re.S)[0] for kind in ("python", "text"))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env={**os.environ, "CACHE_URL": valkey_url},
@@ -34,6 +36,21 @@ def test_the_example_prints_what_the_page_says(page: str, valkey_url: str) -> No
     assert (done.stdout, done.returncode) == (said, 0), done.stderr
 
 
+def test_a_session_s_commit_invalidates_as_the_page_shows() -> None:
+    """After the commit, and not after a rollback."""
+    engine = create_engine("sqlite://")
+    with SyncCache(None) as cache, Session(engine) as session:
+        event.listen(session, "after_commit", lambda _: cache.invalidate("k"))
+        cache.set("k", 1)
+        session.execute(text("SELECT 1"))
+        session.rollback()
+        assert cache.get("k") == 1
+        session.execute(text("SELECT 1"))
+        session.commit()
+        assert cache.get("k") is None
+    engine.dispose()
+
+
 def test_prometheus_sees_every_counter() -> None:
     """By the names the page shows, with the cache's name; what only counts is a counter."""
     with SyncCache(None) as cache:
@@ -41,10 +58,10 @@ def test_prometheus_sees_every_counter() -> None:
         cache.get_or_set("k", lambda: 1)
         registry = CollectorRegistry()
         registry.register(CacheCollector(shop=cache))
-        text = generate_latest(registry).decode()
-    assert 'headway_cache_local_hits_total{cache="shop"} 1.0' in text
-    assert 'headway_cache_local_entries{cache="shop"} 1.0' in text
-    assert all(f"headway_cache_{name}_total{{" in text for name in Counts().as_dict())
+        told = generate_latest(registry).decode()
+    assert 'headway_cache_local_hits_total{cache="shop"} 1.0' in told
+    assert 'headway_cache_local_entries{cache="shop"} 1.0' in told
+    assert all(f"headway_cache_{name}_total{{" in told for name in Counts().as_dict())
 
 
 def test_opentelemetry_sees_them_too() -> None:
