@@ -35,8 +35,10 @@ MEASURING = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what must run alone: `scripts/test` runs the others three at a time."""
+    """Mark what must run alone: `scripts/test` runs the others three at a time, those of a file in one process."""
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
         if item.path.parent.name != "unit" and item.path.name.startswith(MEASURING):
             item.add_marker(pytest.mark.alone)
 
