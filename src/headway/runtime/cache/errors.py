@@ -1,0 +1,36 @@
+"""
+What can go wrong in a cache, by what the caller can do about it.
+
+CacheError
+├── CacheDown            the remote level did not answer; seen only by a cache made with strict=True
+│   └── CacheRefused     it answered with an error: out of memory, read-only, no permission
+├── SourceTimeout        the source was not done within hard_timeout_s, and nothing stale could be served
+├── NotCacheable         the value cannot be written by the cache's codec, or the key's field has no safe text
+└── CacheClosed          the cache was closed while the call was on its way
+"""
+
+from __future__ import annotations
+
+
+class CacheError(Exception):
+    """A cache could not do what was asked."""
+
+
+class CacheDown(CacheError):
+    """The remote level did not answer in time, or its circuit is open."""
+
+
+class CacheRefused(CacheDown):
+    """The remote level answered with an error."""
+
+
+class SourceTimeout(CacheError, TimeoutError):
+    """The source was too slow, and there was nothing stale to serve."""
+
+
+class NotCacheable(CacheError, TypeError):
+    """A value or a key that cannot be written down safely."""
+
+
+class CacheClosed(CacheError):
+    """The cache has been closed."""

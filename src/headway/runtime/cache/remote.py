@@ -1,0 +1,145 @@
+"""The remote level: redis-py behind one time limit and one circuit breaker, its errors mapped in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.retry import Retry
+
+from headway.runtime.cache.errors import CacheDown, CacheRefused
+
+if TYPE_CHECKING:
+    from headway.runtime.cache.core import Core
+    from headway.runtime.cache.scripts import Script
+
+MOST_CONNECTIONS = 64
+"""Connections of one process; a call beyond them waits for one, within the time limit."""
+
+TRIES_AGAIN = 1
+"""A pooled connection that the server has closed meanwhile fails once; every script may be run twice."""
+
+
+def async_client(url: str, timeout_s: float) -> Any:
+    """A client of redis-py for asyncio."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        _as_redis(url),
+        max_connections=MOST_CONNECTIONS,
+        timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        protocol=2,
+        retry=AsyncRetry(NoBackoff(), TRIES_AGAIN, supported_errors=(redis.ConnectionError,)),
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+def sync_client(url: str, timeout_s: float) -> Any:
+    """A client of redis-py for threads."""
+    pool = redis.BlockingConnectionPool.from_url(
+        _as_redis(url),
+        max_connections=MOST_CONNECTIONS,
+        timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        socket_timeout=timeout_s,
+        protocol=2,
+        retry=Retry(NoBackoff(), TRIES_AGAIN, supported_errors=(redis.ConnectionError,)),
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def _as_redis(url: str) -> str:
+    for scheme in ("redis://", "rediss://", "unix://"):
+        if url.startswith(scheme):
+            return url
+    if url.startswith(("valkey://", "valkeys://")):
+        return url.replace("valkey", "redis", 1)
+    raise ValueError(
+        f"{url.partition('://')[0]}:// is no address of a cache; use redis://, rediss://, valkey:// or unix://"
+    )
+
+
+def _allowed(core: Core) -> None:
+    if core.closed:
+        raise CacheDown("the cache has been closed")
+    if not core.breaker.allows(core.now()):
+        core.counts.remote_skipped += 1
+        raise CacheDown("the remote level is not asked: its circuit is open after failures in a row")
+
+
+def _mapped(core: Core, exc: Exception) -> CacheDown:
+    """What a failure is to the cache; also moves the breaker."""
+    if isinstance(exc, ResponseError):
+        core.breaker.succeeded()
+        core.counts.remote_refused += 1
+        return CacheRefused(f"the remote level refuses: {exc}")
+    core.breaker.failed(core.now())
+    core.counts.remote_failures += 1
+    core.clock.forget()
+    return CacheDown(f"the remote level does not answer: {exc!r}")
+
+
+class AsyncRemote:
+    """For one event loop."""
+
+    def __init__(self, core: Core, client: Any, timeout_s: float) -> None:
+        self._core = core
+        self._timeout_s = timeout_s
+        self.client = client
+
+    async def ask(self, *words: Any) -> Any:
+        """The reply to one command; raises CacheDown."""
+        core = self._core
+        _allowed(core)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reply = await self.client.execute_command(*words)
+        except NoScriptError:
+            raise
+        except (RedisError, OSError) as exc:  # TimeoutError is an OSError
+            if isinstance(exc, ReadOnlyError):  # a replica now: the next connection may lead to the new primary
+                await self.client.connection_pool.disconnect(inuse_connections=False)
+            raise _mapped(core, exc) from exc
+        core.breaker.succeeded()
+        return reply
+
+    async def run(self, script: Script, keys: list[str], words: tuple[Any, ...]) -> Any:
+        """The reply of a script; raises CacheDown."""
+        try:
+            return await self.ask("EVALSHA", script.digest, len(keys), *keys, *words)
+        except NoScriptError:
+            return await self.ask("EVAL", script.text, len(keys), *keys, *words)
+
+
+class SyncRemote:
+    """For threads."""
+
+    def __init__(self, core: Core, client: Any) -> None:
+        self._core = core
+        self.client = client
+
+    def ask(self, *words: Any) -> Any:
+        """The reply to one command; raises CacheDown."""
+        core = self._core
+        _allowed(core)
+        try:
+            reply = self.client.execute_command(*words)
+        except NoScriptError:
+            raise
+        except (RedisError, OSError) as exc:
+            if isinstance(exc, ReadOnlyError):
+                self.client.connection_pool.disconnect(inuse_connections=False)
+            raise _mapped(core, exc) from exc
+        core.breaker.succeeded()
+        return reply
+
+    def run(self, script: Script, keys: list[str], words: tuple[Any, ...]) -> Any:
+        """The reply of a script; raises CacheDown."""
+        try:
+            return self.ask("EVALSHA", script.digest, len(keys), *keys, *words)
+        except NoScriptError:
+            return self.ask("EVAL", script.text, len(keys), *keys, *words)
