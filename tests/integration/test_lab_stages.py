@@ -175,7 +175,7 @@ def test_the_reference_shop(lab_state: Path) -> None:
     assert redis.Redis.from_url(status.cache_url or "").dbsize() > 0
     assert one(status.database_url or "", "SELECT count(*) FROM users") == 400
     with urllib.request.urlopen(status.metrics_url or "", timeout=10) as answer:
-        assert b"http_requests_total" in answer.read()
+        assert b"http_request_duration_seconds_count" in answer.read()
 
 
 def test_others_servers_are_used_and_never_stopped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from shop.settings import Settings
 
 JSON = "application/json"
+SEEN = "shop_seen"
+SEEN_S = 60
+"""Far longer than a replica that gets reads may lag."""
 CURRENT = {"cache-control": "no-cache"}
 PRIVATE = {"cache-control": "private, no-store"}
 
@@ -34,22 +38,36 @@ def shared(settings: Settings) -> dict[str, str] | None:
     """
     Headers of lists, the same for everyone: an edge cache may keep them `edge_ttl_s`, a browser asks again.
 
-    Nobody is hurt by a list that is some seconds old, and nothing could tell the edge which lists a change touches.
+    Nobody is hurt by a list that is some seconds old, and nothing could tell the edge which lists a change touches. For
+    as long again the edge may show the old list while it asks for the new: one reader in many asks, none waits.
     """
-    if not settings.edge_ttl_s:
-        return None
-    return {"cache-control": f"public, max-age=0, s-maxage={settings.edge_ttl_s}"}
+    return _kept_for(settings.edge_ttl_s) if settings.edge_ttl_s else None
 
 
 def current(settings: Settings) -> dict[str, str] | None:
     """
-    Headers of one user or product, which can change by an update: an edge cache may not answer without asking.
+    Headers of one user or product, which can change by an update: as a list's, when the edge is told of new names.
 
-    Whoever changes a name reads the new one next. The shop's own cache keeps these: it is told of the update.
+    Whoever changes a name reads the new one next. An edge that nobody tells may not answer without asking; the shop's
+    own cache keeps these in any case.
     """
+    if settings.edge_url and settings.edge_ttl_s:
+        return _kept_for(settings.edge_ttl_s)
     return CURRENT if settings.edge_ttl_s else None
+
+
+@lru_cache(maxsize=8)
+def _kept_for(seconds: int) -> dict[str, str]:
+    return {"cache-control": f"public, max-age=0, s-maxage={seconds}, stale-while-revalidate={seconds}"}
 
 
 def private(settings: Settings) -> dict[str, str] | None:
     """Headers of what is one person's own: no cache may keep it."""
     return PRIVATE if settings.edge_ttl_s else None
+
+
+def seen(response: Response, token: str | None) -> Response:
+    """The answer to a write; its cookie lets the writer's next reads wait for a replica that has it."""
+    if token is not None:
+        response.set_cookie(SEEN, token, max_age=SEEN_S, httponly=True, samesite="lax")
+    return response

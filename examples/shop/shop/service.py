@@ -1,14 +1,16 @@
-"""What every route works with: the settings, the database, the cache."""
+"""What every route works with: the settings, the database, the cache, the edge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Cookie, Depends, Path, Query, Request
 
 from shop.cache import Cache
 from shop.database import Database
+from shop.database import build as build_database
+from shop.edge import Edge
 
 if TYPE_CHECKING:
     from shop.settings import Settings
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 LARGEST_ID = 2**63 - 1
 Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Limit = Annotated[int, Query(ge=1, le=100)]
+Seen = Annotated[str | None, Cookie(max_length=200, include_in_schema=False)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 
 
@@ -26,14 +29,16 @@ class Service:
     settings: Settings
     database: Database
     cache: Cache
+    edge: Edge
 
 
 def build(settings: Settings) -> Service:
     """The parts that `settings` asks for; nothing is opened yet."""
     return Service(
         settings=settings,
-        database=Database(settings.database_url, replica_url=settings.replica_url, pool=settings.pool),
+        database=build_database(settings.database_url, replica_url=settings.replica_url, pool=settings.pool),
         cache=Cache(settings.cache, ttl_s=settings.cache_ttl_s),
+        edge=Edge(settings.edge_url, key=settings.edge_key),
     )
 
 

@@ -21,7 +21,7 @@ async def product_by_id(id: Id, parts: Parts) -> Response:
     """One product and what is left of it."""
 
     async def read() -> bytes | None:
-        row = await parts.database.one(_SQL["by_id"], {"id": id})
+        row = await parts.database.one(_SQL["by_id"], {"id": id}, current=True)
         return None if row is None else encode(row)
 
     body = await parts.cache.remember(product_key(id), read)
