@@ -98,6 +98,15 @@ def test_a_write_that_wrote_nothing_asks_nothing_of_later_reads(late: Database) 
         assert (session.needed, session.wrote) == (0, False)
 
 
+def test_a_commit_by_hand_inside_write_is_remembered_too(late: Database) -> None:
+    """Whoever calls commit() himself still reads what he wrote."""
+    with late.session():
+        with late.write() as connection:
+            connection.execute("UPDATE counters SET value = 8 WHERE id = 8")
+            connection.commit()
+        assert counter(late, 8) == 8
+
+
 def test_a_token_carries_the_write_to_another_process_of_the_service(servers: Replicated, late: Database) -> None:
     """What one database object wrote, another one with its own pools reads, when the client brings the token."""
     with Database(servers.primary.url, replicas=[servers.replicas[1].url], secret=b"one") as other:

@@ -178,7 +178,8 @@ class Desk:
 
     def _committed(self, held: Held) -> Generator[Run, Any, None]:
         connection, session = held.connection, held.session
-        if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+        status = connection.pgconn.transaction_status
+        if status == TransactionStatus.INERROR:
             yield Run(connection=connection, statement="/* headway */ ROLLBACK")
             raise psycopg.errors.InFailedSqlTransaction(
                 "a statement of this transaction failed, so nothing of it is committed; let its error pass, or use a"
@@ -194,7 +195,8 @@ class Desk:
                 f"the connection to {held.server.name} ended during COMMIT: it may or may not be committed; read before"
                 " trying again"
             ) from exc
-        wrote, position = rows[0][0], rows[1][0]
+        # Who committed by himself (connection.commit(), an ORM) has left no transaction to ask: taken for a write.
+        wrote, position = rows[0][0] or status == TransactionStatus.IDLE, rows[1][0]
         if wrote and position is not None:
             session.committed(lsn.record_end(lsn.parse(position)))
 

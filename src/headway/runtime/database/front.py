@@ -76,6 +76,10 @@ class Front:
         mark = self._mark()
         return token.seal(session.needed, mark, self._secret) if session.wrote and mark is not None else None
 
+    def unsure(self) -> None:
+        """The current session's last commit may or may not have happened: it reads on the primary until the next."""
+        self._sessions.current().unsure = True
+
     def standings(self) -> tuple[Standing, ...]:
         """The servers: which of them get reads, and why the others do not."""
         return self._fleet.standings(time.monotonic())
