@@ -27,10 +27,8 @@ TRIES_AGAIN = 1
 
 def async_client(url: str, timeout_s: float) -> Any:
     """A client of redis-py for asyncio."""
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = redis.asyncio.ConnectionPool.from_url(
         _as_redis(url),
-        max_connections=MOST_CONNECTIONS,
-        timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         protocol=2,
         retry=AsyncRetry(NoBackoff(), TRIES_AGAIN, supported_errors=(redis.ConnectionError,)),
@@ -89,6 +87,8 @@ class AsyncRemote:
     def __init__(self, core: Core, client: Any, timeout_s: float) -> None:
         self._core = core
         self._timeout_s = timeout_s
+        # Half the price of redis-py's BlockingConnectionPool, which makes a task and two timers for each command.
+        self._free = asyncio.Semaphore(MOST_CONNECTIONS)
         self.client = client
 
     async def ask(self, *words: Any) -> Any:
@@ -96,7 +96,7 @@ class AsyncRemote:
         core = self._core
         _allowed(core)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s), self._free:
                 reply = await self.client.execute_command(*words)
         except NoScriptError:
             raise
