@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from headway.runtime.edge import Policy
+from headway.runtime.edge.policy import NO_STORE
+
 if TYPE_CHECKING:
     from shop.settings import Settings
 
 JSON = "application/json"
-SEEN = "shop_seen"
-SEEN_S = 60
-"""Far longer than a replica that gets reads may lag."""
 CURRENT = {"cache-control": "no-cache"}
-PRIVATE = {"cache-control": "private, no-store"}
 
 
 def encode(value: object) -> bytes:
@@ -58,16 +57,9 @@ def current(settings: Settings) -> dict[str, str] | None:
 
 @lru_cache(maxsize=8)
 def _kept_for(seconds: int) -> dict[str, str]:
-    return {"cache-control": f"public, max-age=0, s-maxage={seconds}, stale-while-revalidate={seconds}"}
+    return Policy(edge_s=seconds, stale_while_revalidate_s=seconds).headers()
 
 
 def private(settings: Settings) -> dict[str, str] | None:
     """Headers of what is one person's own: no cache may keep it."""
-    return PRIVATE if settings.edge_ttl_s else None
-
-
-def seen(response: Response, token: str | None) -> Response:
-    """The answer to a write; its cookie lets the writer's next reads wait for a replica that has it."""
-    if token is not None:
-        response.set_cookie(SEEN, token, max_age=SEEN_S, httponly=True, samesite="lax")
-    return response
+    return NO_STORE if settings.edge_ttl_s else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from fastapi import FastAPI, Request, Response
 
+from headway.runtime.contrib.asgi import ReadYourWrites
 from shop import settings as switches
 from shop.answers import answer, encode, refuse
 from shop.database import Pooled
@@ -41,6 +42,8 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(psycopg.OperationalError, _database_refuses)
     app.add_exception_handler(psycopg.DataError, _database_cannot_hold)
     _add_watching(app)
+    if isinstance(service.database, Pooled):
+        app.add_middleware(ReadYourWrites, database=service.database.servers)
     for resource in (users, products, feed, orders, assets):
         app.include_router(resource.router)
     return app

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -32,7 +32,7 @@ class Database(ABC):
     One request's reads and writes.
 
     Three kinds of reads: `current` ones see everything committed (what is put into a cache must not be older than the
-    update that dropped it); ordinary ones see what their session wrote; those that `may_lag` see some moment before.
+    update that dropped it); ordinary ones see what their client wrote; those that `may_lag` see some moment before.
     """
 
     @abstractmethod
@@ -51,15 +51,6 @@ class Database(ABC):
     @abstractmethod
     def writing(self) -> AbstractAsyncContextManager[Connection]:
         """One transaction, committed at the end of the block. Raises as `reading`."""
-
-    def session(self, carried: str | None) -> AbstractContextManager[object]:
-        """Inside, ordinary reads see what the client wrote who carries this `token()`."""
-        del carried
-        return nullcontext()
-
-    def token(self) -> str | None:
-        """What the client must bring back to see what this session wrote; None: it sees it anyway."""
-        return None
 
     async def all(self, query: LiteralString, values: Mapping[str, object], *, may_lag: bool = False) -> list[Row]:
         """Every row of one statement."""
@@ -131,12 +122,6 @@ class Pooled(Database):
 
     def writing(self) -> AbstractAsyncContextManager[Connection]:
         return self.servers.write()
-
-    def session(self, carried: str | None) -> AbstractContextManager[object]:
-        return self.servers.session(carried)
-
-    def token(self) -> str | None:
-        return self.servers.token()
 
 
 def build(url: str, *, replica_url: str | None, pool: int) -> Database:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from urllib.parse import urlsplit
 
-REFRESH_HEADER = "X-Edge-Refresh"
-TIMEOUT_S = 0.25
+from headway.runtime.edge import NginxRefresh, PurgeFailed
+
+TIMEOUT_S = 0.5
 PAUSE_S = 1.0  # after a failure the edge is left alone this long: a dead one must not cost every update its timeout
 
 _log = logging.getLogger("shop.edge")
@@ -16,40 +16,27 @@ _log = logging.getLogger("shop.edge")
 
 class Edge:
     """
-    A cache that, asked with the shop's key, fetches an answer anew and keeps that: nginx's proxy_cache_bypass.
+    An nginx that, asked with the shop's key, fetches an answer anew and keeps that.
 
     A reader whose answer left the shop before the update can still have the old one stored after the refresh, and a
     refresh can fail: the time to live bounds both.
 
     Args:
-        url: http://host:port; None tells nobody.
-        key: sent in REFRESH_HEADER.
+        url: http://host:port, host as the clients name it; None tells nobody.
+        key: what the edge knows the shop by.
     """
 
     def __init__(self, url: str | None, *, key: str) -> None:
-        parts = urlsplit(url or "")
-        self._host, self._port, self._key = parts.hostname, parts.port or 80, key
+        self._nginx = NginxRefresh(url=url, secret=key) if url is not None else None
         self._resume_at_s = 0.0
 
     async def refresh(self, path: str) -> None:
         """Have the edge ask for `path` again. Waits for its answer, TIMEOUT_S at most; a failure is logged."""
-        if self._host is None or time.monotonic() < self._resume_at_s:
+        if self._nginx is None or time.monotonic() < self._resume_at_s:
             return
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._ask(path)
-        except (OSError, TimeoutError) as exc:
+                await asyncio.to_thread(self._nginx.purge, [path])
+        except (PurgeFailed, TimeoutError) as exc:
             self._resume_at_s = time.monotonic() + PAUSE_S
             _log.warning("the edge was not told that %s changed: %s", path, exc or type(exc).__name__)
-
-    async def _ask(self, path: str) -> None:
-        reader, writer = await asyncio.open_connection(self._host, self._port)
-        try:
-            writer.write(
-                f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{REFRESH_HEADER}: {self._key}\r\n"
-                "Connection: close\r\n\r\n".encode()
-            )
-            while await reader.read(65_536):
-                pass
-        finally:
-            writer.close()

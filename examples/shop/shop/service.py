@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
-from fastapi import Cookie, Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 
 from shop.cache import Cache
 from shop.database import Database
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 LARGEST_ID = 2**63 - 1
 Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Limit = Annotated[int, Query(ge=1, le=100)]
-Seen = Annotated[str | None, Cookie(max_length=200, include_in_schema=False)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 
 

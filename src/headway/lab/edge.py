@@ -38,7 +38,7 @@ def configuration(
     """
     The inside of nginx's http block: cache what the app's Cache-Control allows, balance the rest.
 
-    Who sends `refresh_key` in X-Edge-Refresh has the answer fetched anew and kept: the app does after an update. What
+    Who sends `refresh_key` in X-Headway-Refresh has the answer fetched anew and kept: the app, after an update. What
     has expired is answered only as long as its stale-while-revalidate says.
 
     There is no proxy_cache_lock: it would hold every request for an answer that may not be cached, and the requests
@@ -54,7 +54,7 @@ def configuration(
     log_format headway escape=json '{_FIELDS}';
     access_log {folder}/{ACCESS_LOG} headway buffer=64k flush={LOG_FLUSH_MS}ms;
     open_file_cache max=20000 inactive=60s;
-    map $http_x_edge_refresh $refresh {{ default 0; {refresh}}}
+    map $http_x_headway_refresh $refresh {{ default 0; {refresh}}}
     proxy_cache_path {folder}/{CACHE} levels=1:2 keys_zone=edge:16m max_size=256m inactive=10m use_temp_path=off;
     upstream shop {{
 {method}{servers}

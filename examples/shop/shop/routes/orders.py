@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from psycopg.errors import ForeignKeyViolation
 
 from shop import queries
-from shop.answers import answer, encode, refuse, seen
+from shop.answers import answer, encode, refuse
 from shop.database import Connection, Row
 from shop.routes.products import product_key
 from shop.service import Parts
@@ -30,15 +30,13 @@ class _NotPlaced(Exception):
 async def place_order(order: NewOrder, parts: Parts) -> Response:
     """Buy something: the price of now, the order and the stock change together or not at all."""
     place = _place_at_once if parts.settings.batch else _place
-    with parts.database.session(None):
-        try:
-            async with parts.database.writing() as connection:
-                placed = await place(connection, order)
-        except _NotPlaced as refusal:
-            return refuse(refusal.status, refusal.detail)
-        token = parts.database.token()
+    try:
+        async with parts.database.writing() as connection:
+            placed = await place(connection, order)
+    except _NotPlaced as refusal:
+        return refuse(refusal.status, refusal.detail)
     await parts.cache.forget(product_key(order.product_id))
-    return seen(answer(encode(placed), status=201), token)
+    return answer(encode(placed), status=201)
 
 
 async def _place(connection: Connection, order: NewOrder) -> Row:

@@ -9,9 +9,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from shop import queries
-from shop.answers import answer, current, encode, private, refuse, seen, shared
+from shop.answers import answer, current, encode, private, refuse, shared
 from shop.database import Connection, Row
-from shop.service import Id, Limit, Offset, Parts, Seen
+from shop.service import Id, Limit, Offset, Parts
 from shop.shapes import Order, Registered, Rename, User, UserWithPosts, described
 
 POSTS_SHOWN = 5
@@ -23,10 +23,9 @@ Address = Annotated[str, Query(min_length=3, max_length=254, pattern="^[^@\\s]+@
 
 # Before /users/{id}: routes are tried in the order they stand.
 @router.get("/users/by-email", responses=described(Registered, _404="nobody has this address"))
-async def user_by_email(email: Address, parts: Parts, shop_seen: Seen = None) -> Response:
+async def user_by_email(email: Address, parts: Parts) -> Response:
     """The user who has an address. Never kept by a cache: the address is the user's own."""
-    with parts.database.session(shop_seen):
-        row = await parts.database.one(_SQL["by_email"], {"email": email})
+    row = await parts.database.one(_SQL["by_email"], {"email": email})
     if row is None:
         return refuse(404, "nobody has this address")
     return answer(encode(row), headers=private(parts.settings))
@@ -57,22 +56,19 @@ async def users_with_posts(parts: Parts, limit: Limit = 20, offset: Offset = 0) 
 @router.put("/users/{id}", responses=described(User, _404="no such user"))
 async def rename_user(id: Id, change: Rename, parts: Parts) -> Response:
     """Give a user a new name. Lists kept by an edge cache show the old one up to `SHOP_EDGE_TTL_S` longer."""
-    with parts.database.session(None):
-        async with parts.database.writing() as connection:
-            row = await (await connection.execute(_SQL["rename"], {"id": id, "name": change.name})).fetchone()
-        token = parts.database.token()
+    async with parts.database.writing() as connection:
+        row = await (await connection.execute(_SQL["rename"], {"id": id, "name": change.name})).fetchone()
     if row is None:
         return refuse(404, f"no user {id}")
     await parts.cache.forget(_key(id))
     await parts.edge.refresh(f"/users/{id}")
-    return seen(answer(encode(row)), token)
+    return answer(encode(row))
 
 
 @router.get("/users/{id}/orders", responses=described(list[Order]))
-async def orders_of_user(id: Id, parts: Parts, limit: Limit = 20, shop_seen: Seen = None) -> Response:
+async def orders_of_user(id: Id, parts: Parts, limit: Limit = 20) -> Response:
     """One user's latest orders, with those that the reader has just placed; none for a user who does not exist."""
-    with parts.database.session(shop_seen):
-        rows = await parts.database.all(_SQL["orders"], {"user_id": id, "limit": limit})
+    rows = await parts.database.all(_SQL["orders"], {"user_id": id, "limit": limit})
     return answer(encode(rows), headers=private(parts.settings))
 
 
