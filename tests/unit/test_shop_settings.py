@@ -21,7 +21,7 @@ def test_without_switches_the_shop_is_in_its_slow_form() -> None:
     """Nothing is better by default: each remedy has to be switched on."""
     assert read(DATABASE) == Settings(
         database_url="postgresql://me@db/shop", replica_url=None, pool=0, indexes=False, batch=False, cache=None,
-        cache_ttl_s=300, edge_ttl_s=0, edge_url=None, edge_key="", metrics=False,
+        cache_ttl_s=300, cache_local=False, edge_ttl_s=0, edge_url=None, edge_key="", metrics=False,
     )  # fmt: skip
 
 
@@ -29,12 +29,12 @@ def test_every_switch_is_read() -> None:
     """Each of the settings reaches its field."""
     given_all = {
         **DATABASE, "SHOP_REPLICA_URL": "postgres://r/shop", "SHOP_POOL": "7", "SHOP_INDEXES": "1", "SHOP_BATCH": "1",
-        "SHOP_CACHE": "redis://c/0", "SHOP_CACHE_TTL_S": "60", "SHOP_EDGE_TTL_S": "9", "SHOP_EDGE_URL": "http://e",
+        "SHOP_CACHE": "redis://c/0", "SHOP_CACHE_TTL_S": "60", "SHOP_CACHE_LOCAL": "1", "SHOP_EDGE_TTL_S": "9", "SHOP_EDGE_URL": "http://e",
         "SHOP_EDGE_KEY": "k", "SHOP_METRICS": "1",
     }  # fmt: skip
     assert read(given_all) == Settings(
         database_url="postgresql://me@db/shop", replica_url="postgres://r/shop", pool=7, indexes=True, batch=True,
-        cache="redis://c/0", cache_ttl_s=60, edge_ttl_s=9, edge_url="http://e", edge_key="k", metrics=True,
+        cache="redis://c/0", cache_ttl_s=60, cache_local=True, edge_ttl_s=9, edge_url="http://e", edge_key="k", metrics=True,
     )  # fmt: skip
 
 

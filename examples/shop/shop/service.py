@@ -36,7 +36,7 @@ def build(settings: Settings) -> Service:
     return Service(
         settings=settings,
         database=build_database(settings.database_url, replica_url=settings.replica_url, pool=settings.pool),
-        cache=Cache(settings.cache, ttl_s=settings.cache_ttl_s),
+        cache=Cache(settings.cache, ttl_s=settings.cache_ttl_s, local=settings.cache_local),
         edge=Edge(settings.edge_url, key=settings.edge_key),
     )
 

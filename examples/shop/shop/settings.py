@@ -33,6 +33,7 @@ class Settings:
     batch: bool = False
     cache: str | None = None
     cache_ttl_s: int = 300
+    cache_local: bool = False
     edge_ttl_s: int = 0
     edge_url: str | None = None
     edge_key: str = ""
@@ -54,6 +55,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         batch=_switch(environment, "SHOP_BATCH"),
         cache=_url(environment, "SHOP_CACHE", CACHE_SCHEMES),
         cache_ttl_s=_number(environment, "SHOP_CACHE_TTL_S", default=300, low=1, high=86_400),
+        cache_local=_switch(environment, "SHOP_CACHE_LOCAL"),
         edge_ttl_s=_number(environment, "SHOP_EDGE_TTL_S", default=0, low=0, high=86_400),
         edge_url=_url(environment, "SHOP_EDGE_URL", ("http://",)),
         edge_key=environment.get("SHOP_EDGE_KEY", "").strip(),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from headway.cli import options
-from headway.cli.options import DEFAULT_STATE, HERE
+from headway.cli.options import DEFAULT_STATE, HERE, Format
 
 EXAMPLES = options.examples(
     "headway demo",
     "headway demo --scale 0.1 --duration 10 --keep",
+    "headway demo --growth",
+    "headway demo --growth --stage 3 --stage 4 --minutes 1 --format json",
 )
 
 
@@ -21,12 +25,44 @@ def demo(
     root: options.RootOption = HERE,
     state: options.StateOption = DEFAULT_STATE,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="Instead: what each stage withstands, measured beside the story's figures.")
+    ] = False,
+    stage: Annotated[
+        list[int] | None,
+        typer.Option("--stage", min=1, max=4, help="With --growth: this stage alone; may be repeated."),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for each stage.")
+    ] = 1.5,
+    format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,
 ) -> None:
-    """Start the lab, judge the slow shop, switch on what the shop can do better, judge again, show both."""
+    """Start the lab, judge the slow shop, switch on what the shop can do better, judge again, show both.
+
+    With --growth: find for each stage of the shop the highest rate at which the promise holds; about 10 minutes.
+    """
+    if growth:
+        _grow(root, state, scale, duration, stage, minutes, keep, format, output)
+        return
     from headway import story
 
     told = story.tell(root=root, state=state, scale=scale, duration_s=duration, keep=keep)
     options.deliver(told.text, output)
     for name, path in told.reports:
         typer.echo(f"{name}: {path}")
+
+
+def _grow(
+    root: Path, state: Path, scale: float, duration_s: float | None, stages: list[int] | None, minutes: float,
+    keep: bool, format: Format, output: Path | None,
+) -> None:  # fmt: skip
+    from headway import growth, growth_table, story
+
+    steps = [each for each in growth.STEPS if not stages or each.stage in stages]
+    effort = growth.Effort(allowed_s=60 * minutes)
+    effort = replace(effort, duration_s=duration_s or effort.duration_s)
+    grown = growth.measure(
+        root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
+    )  # fmt: skip
+    options.deliver(growth_table.as_json(grown) if format is Format.JSON else growth_table.as_text(grown), output)

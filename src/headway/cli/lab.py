@@ -57,6 +57,9 @@ def up(
     balance: Annotated[
         str, typer.Option("--balance", help="From stage 3 on: least_conn, ip_hash or round_robin.")
     ] = "least_conn",
+    tell_edge: Annotated[
+        bool, typer.Option("--tell-edge", help="The edge keeps single users and products too, and is told of updates.")
+    ] = False,
     shop: Annotated[Path | None, typer.Option("--shop", help="The reference shop's folder.")] = None,
     state: options.StateOption = DEFAULT_STATE,
     format: options.FormatOption = Format.TEXT,
@@ -73,7 +76,7 @@ def up(
         raise BadInput(f"--balance {balance!r} is no way to balance", next_act=f"choose from {', '.join(Balance)}")
     status = Lab(state).up(
         stage, scale, data=not no_data, settings=overrides(set_ or ()), database_url=database_url, cache_url=cache_url,
-        shop_dir=shop, balance=Balance(balance),
+        shop_dir=shop, balance=Balance(balance), tell_edge=tell_edge,
     )  # fmt: skip
     _deliver(status, format, output)
 

@@ -59,6 +59,7 @@ class Lab:
         cache_url: str | None = None,
         shop_dir: Path | None = None,
         balance: Balance = Balance.LEAST_CONN,
+        tell_edge: bool = False,
     ) -> LabStatus:
         """
         Bring the lab to a stage. What is right stays, what changed is restarted, what the stage lacks is stopped.
@@ -72,6 +73,7 @@ class Lab:
             cache_url: somebody's Redis or Valkey to use; it is never stopped.
             shop_dir: the shop's folder; None finds it.
             balance: how nginx chooses the app server, from stage 3 on.
+            tell_edge: have the shop tell nginx of updates, which then may keep single users and products as well.
 
         Raises:
             LabFailed: a server does not start, the folder cannot be written, another command is at work.
@@ -82,7 +84,7 @@ class Lab:
             stage=stages.stage(stage if stage is not None else before.stage or stages.FIRST),
             scale=scale if scale is not None else before.scale or 1.0, data=data, settings=settings or {},
             shop=shop_folder(shop_dir), database_url=database_url, cache_url=cache_url,
-            balance=balance,
+            balance=balance, tell_edge=tell_edge,
         )  # fmt: skip
         account = process.unprivileged()
         folders = room.prepare(self._state, account)

@@ -20,6 +20,7 @@ SETTINGS = (
     "SHOP_BATCH",
     "SHOP_CACHE",
     "SHOP_CACHE_TTL_S",
+    "SHOP_CACHE_LOCAL",
     "SHOP_EDGE_TTL_S",
     "SHOP_EDGE_URL",
     "SHOP_EDGE_KEY",
@@ -29,11 +30,7 @@ SETTINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """
-    One stage. `settings` are the shop's switches; the URLs are filled in when the servers stand.
-
-    tells_edge: the shop tells the edge of updates, and so lets it keep single users and products as well.
-    """
+    """One stage. `settings` are the shop's switches; the URLs are filled in when the servers stand."""
 
     number: int
     what: str
@@ -41,7 +38,6 @@ class Stage:
     cache: bool
     edge: bool
     replica: bool
-    tells_edge: bool
     settings: Mapping[str, str]
 
 
@@ -50,6 +46,7 @@ _SLOW = {
     "SHOP_INDEXES": "0",
     "SHOP_BATCH": "0",
     "SHOP_CACHE_TTL_S": "60",
+    "SHOP_CACHE_LOCAL": "0",
     "SHOP_EDGE_TTL_S": "0",
     "SHOP_METRICS": "0",
 }
@@ -60,13 +57,13 @@ _TUNED = {**_CACHED, "SHOP_INDEXES": "1", "SHOP_BATCH": "1"}
 # fmt: off
 _STAGES = {
     1: Stage(number=1, what="PostgreSQL and one app server: a connection per request, no indexes, no cache",
-             app_servers=1, cache=False, edge=False, replica=False, tells_edge=False, settings=_SLOW),
+             app_servers=1, cache=False, edge=False, replica=False, settings=_SLOW),
     2: Stage(number=2, what="and a connection pool, metrics",
-             app_servers=1, cache=False, edge=False, replica=False, tells_edge=False, settings=_POOLED),
+             app_servers=1, cache=False, edge=False, replica=False, settings=_POOLED),
     3: Stage(number=3, what="and a Valkey cache, an nginx edge cache and balancer, three app servers",
-             app_servers=3, cache=True, edge=True, replica=False, tells_edge=False, settings=_CACHED),
-    4: Stage(number=4, what="and indexes, batched statements, a streaming replica, an edge that is told of updates",
-             app_servers=3, cache=True, edge=True, replica=True, tells_edge=True, settings=_TUNED),
+             app_servers=3, cache=True, edge=True, replica=False, settings=_CACHED),
+    4: Stage(number=4, what="and indexes, batched statements, a streaming replica",
+             app_servers=3, cache=True, edge=True, replica=True, settings=_TUNED),
 }
 # fmt: on
 

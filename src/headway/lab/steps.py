@@ -38,6 +38,7 @@ class Wish:
     database_url: str | None
     cache_url: str | None
     balance: Balance = Balance.LEAST_CONN
+    tell_edge: bool = False
 
     def __post_init__(self) -> None:
         """
@@ -91,7 +92,7 @@ class Steps:
             settings["SHOP_REPLICA_URL"] = self._replica()
         if wish.stage.cache:
             settings["SHOP_CACHE"] = self._cache(flush=reloaded)
-        if wish.stage.tells_edge:
+        if wish.tell_edge and wish.stage.edge:
             settings["SHOP_EDGE_URL"] = f"http://{HOST}:{work.port_for('nginx')}"
             settings["SHOP_EDGE_KEY"] = self.secret
         settings.update(wish.settings)
