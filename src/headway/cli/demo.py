@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headway.cli import options
 from headway.cli.options import DEFAULT_STATE, HERE, Format
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 EXAMPLES = options.examples(
     "headway demo",
@@ -35,6 +38,9 @@ def demo(
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for each stage.")
     ] = 1.5,
+    most: Annotated[
+        float, typer.Option("--to", min=1, help="With --growth: the highest rate to try, requests per second.")
+    ] = 30_000.0,
     format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,
 ) -> None:
@@ -43,7 +49,7 @@ def demo(
     With --growth: find for each stage of the shop the highest rate at which the promise holds; about 10 minutes.
     """
     if growth:
-        _grow(root, state, scale, duration, stage, minutes, keep, format, output)
+        _grow(stage or (), 60 * minutes, most, duration, root, state, scale, keep, format, output)
         return
     from headway import story
 
@@ -54,13 +60,13 @@ def demo(
 
 
 def _grow(
-    root: Path, state: Path, scale: float, duration_s: float | None, stages: list[int] | None, minutes: float,
-    keep: bool, format: Format, output: Path | None,
+    stages: Sequence[int], allowed_s: float, most_per_s: float, duration_s: float | None, root: Path, state: Path,
+    scale: float, keep: bool, format: Format, output: Path | None,
 ) -> None:  # fmt: skip
     from headway import growth, growth_table, story
 
     steps = [each for each in growth.STEPS if not stages or each.stage in stages]
-    effort = growth.Effort(allowed_s=60 * minutes)
+    effort = growth.Effort(allowed_s=allowed_s, most_per_s=most_per_s)
     effort = replace(effort, duration_s=duration_s or effort.duration_s)
     grown = growth.measure(
         root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
