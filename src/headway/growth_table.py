@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from headway.growth import Growth, Page, Reached
 
-HEADS = ("stage", "req/s", "broke at", "P50 ms", "P95 ms", "P99 ms", "queries/s", "query ms", "edge", "cache", "CPU",
-         "the story")  # fmt: skip
+HEADS = (
+    "stage", "req/s", "broke at", "P50 ms", "P95 ms", "P99 ms", "failed", "queries/s", "query ms", "edge", "cache",
+    "CPU", "the story",
+)  # fmt: skip
 
 
 def as_json(grown: Growth) -> str:
@@ -33,8 +35,8 @@ def as_json(grown: Growth) -> str:
 def as_text(grown: Growth) -> str:
     """The table, where the cores went, the N+1 page, and what the figures are."""
     lines = [
-        f"Highest rate at which P95 < 100 ms and errors < 0.1% held (data at scale {grown.scale:g}), each stage adding"
-        " to the one before:",
+        f"Highest rate at which P95 < 100 ms held and at most 1% failed (data at scale {grown.scale:g}), each stage"
+        " adding to the one before:",
         "",
         *_table(HEADS, [_row(each) for each in grown.steps]),
         "",
@@ -53,8 +55,8 @@ def as_text(grown: Growth) -> str:
 def _row(each: Reached) -> tuple[str, ...]:
     return (
         each.step.name, _number(each.rate_per_s), _number(each.breaks_per_s), _fine(each.p50_ms), _fine(each.p95_ms),
-        _fine(each.p99_ms), _number(each.queries_per_s), _fine(each.query_ms), _percent(each.edge_ratio),
-        _percent(each.cache_ratio), _percent(each.cpu_ratio), f"{each.step.story_per_s:,.0f} req/s",
+        _fine(each.p99_ms), _failed(each.failed_ratio), _number(each.queries_per_s), _fine(each.query_ms),
+        _percent(each.edge_ratio), _percent(each.cache_ratio), _percent(each.cpu_ratio), f"{each.step.story_per_s:,.0f} req/s",
     )  # fmt: skip
 
 
@@ -105,3 +107,7 @@ def _fine(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.0f}%"
+
+
+def _failed(ratio: float | None) -> str:
+    return NOTHING if ratio is None else f"{100 * ratio:.3g}%"

@@ -30,8 +30,8 @@ def row(text: str, start: str) -> str:
 def test_what_was_not_measured_is_a_dash() -> None:
     """A stage at which no rate held has dashes and a reason, never a zero or the story's figure in their place."""
     text = as_text(GROWN)
-    assert row(text, "1 ") == "1 28 33 12 88.2 140 31 41.5 – – 86% 100 req/s"
-    assert row(text, "3 ") == "3 – 500 – – – – – – – – 5,000 req/s"
+    assert row(text, "1 ") == "1 28 33 12 88.2 140 0% 31 41.5 – – 86% 100 req/s"
+    assert row(text, "3 ") == "3 – 500 – – – – – – – – – 5,000 req/s"
     assert "Stage 3: no rate is known to hold; the search was stopped by the time it may take." in text
     assert "Stage 1:" not in text
     assert "app 0.20, postgres 1.40" in text

@@ -14,7 +14,7 @@ from shop import settings as switches
 from shop.answers import answer, encode, refuse
 from shop.database import Pooled
 from shop.routes import assets, feed, orders, products, users
-from shop.service import Parts, Service, build
+from shop.service import Service, build, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,8 +65,9 @@ def measured(app: FastAPI) -> ASGIApp:
 
 def _add_watching(app: FastAPI) -> None:
     @app.get("/health", tags=["watching"])
-    async def health(parts: Parts) -> Response:
+    async def health(request: Request) -> Response:
         """The shop runs, and how. Does not ask the database: a restart of the shop would not mend that."""
+        parts = parts_of(request)
         form = parts.settings
         running = {
             "pool": form.pool, "indexes": form.indexes, "batch": form.batch, "cache": form.cache is not None,

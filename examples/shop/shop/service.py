@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Path, Query
 
 from shop.cache import Cache
 from shop.database import Database
@@ -13,6 +13,8 @@ from shop.database import build as build_database
 from shop.edge import Edge
 
 if TYPE_CHECKING:
+    from fastapi import Request
+
     from shop.settings import Settings
 
 LARGEST_ID = 2**63 - 1
@@ -41,8 +43,6 @@ def build(settings: Settings) -> Service:
     )
 
 
-async def _of(request: Request) -> Service:
+def parts_of(request: Request) -> Service:
+    """The parts of the shop that got this request. No Depends: FastAPI would solve it anew for each request."""
     return cast("Service", request.app.state.service)
-
-
-Parts = Annotated[Service, Depends(_of)]

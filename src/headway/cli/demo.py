@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,8 +65,7 @@ def _grow(
     from headway import growth, growth_table, story
 
     steps = [each for each in growth.STEPS if not stages or each.stage in stages]
-    effort = growth.Effort(allowed_s=allowed_s, most_per_s=most_per_s)
-    effort = replace(effort, duration_s=duration_s or effort.duration_s)
+    effort = growth.Effort(allowed_s=allowed_s, most_per_s=most_per_s, duration_s=duration_s)
     grown = growth.measure(
         root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
     )  # fmt: skip

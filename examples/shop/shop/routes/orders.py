@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from psycopg.errors import ForeignKeyViolation
 
 from shop import queries
 from shop.answers import answer, encode, refuse
 from shop.database import Connection, Row
 from shop.routes.products import product_key
-from shop.service import Parts
+from shop.service import parts_of
 from shop.shapes import NewOrder, Order, described
 
 router = APIRouter(tags=["orders"])
@@ -27,8 +27,9 @@ class _NotPlaced(Exception):
 @router.post(
     "/orders", status_code=201, responses=described(Order, 201, _404="no such user or product", _409="not enough left")
 )
-async def place_order(order: NewOrder, parts: Parts) -> Response:
+async def place_order(order: NewOrder, request: Request) -> Response:
     """Buy something: the price of now, the order and the stock change together or not at all."""
+    parts = parts_of(request)
     place = _place_at_once if parts.settings.batch else _place
     try:
         async with parts.database.writing() as connection:
