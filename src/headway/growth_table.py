@@ -56,7 +56,8 @@ def _row(each: Reached) -> tuple[str, ...]:
     return (
         each.step.name, _number(each.rate_per_s), _number(each.breaks_per_s), _fine(each.p50_ms), _fine(each.p95_ms),
         _fine(each.p99_ms), _failed(each.failed_ratio), _number(each.queries_per_s), _fine(each.query_ms),
-        _percent(each.edge_ratio), _percent(each.cache_ratio), _percent(each.cpu_ratio), f"{each.step.story_per_s:,.0f} req/s",
+        _percent(each.edge_ratio), _percent(each.cache_ratio), _percent(each.cpu_ratio),
+        f"{each.step.story_per_s:,.0f} req/s",
     )  # fmt: skip
 
 
