@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 INCREMENT = "0050"
 WITHIN_RATIO = 0.2
+TIMEOUT_S = 2.0
+"""An answer that takes twenty times the promise counts as failed, and so a try ends soon after its last request."""
 PAGE = "/users?limit=20&offset={offset}"
 FROM_EDGE = frozenset({"HIT", "STALE", "UPDATING"})
 SERVED = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
@@ -50,7 +52,7 @@ class Effort:
 
     duration_s: float | None = None
     warmup_s: float = 3.0
-    allowed_s: float = 90.0
+    allowed_s: float = 120.0
     start_per_s: float = 20.0
     most_per_s: float = 30_000.0
 
@@ -74,8 +76,8 @@ class Step:
 
 
 STEPS = (
-    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100, duration_s=10),
-    Step(name="2", stage=2, what="and a pool", story_per_s=500, duration_s=8),
+    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100, duration_s=8),
+    Step(name="2", stage=2, what="and a pool", story_per_s=500, duration_s=6),
     Step(name="3", stage=3, what="and cache, edge, three app servers", story_per_s=5_000),
     Step(name="4", stage=4, what="and indexes, statements, replica", story_per_s=15_000),
     Step(name="4 tuned", stage=4, what="and edge told of updates, copies in processes", story_per_s=15_000,
@@ -208,7 +210,8 @@ def _searched(
     """The breakpoint of one step. It begins where the step before ended, and looks below when that is too much."""
     sources = lab_sources(status)
     scenario = line.find_scenario(None, promise, sources.target_url)
-    scenario = replace(scenario, default_phase=replace(scenario.default_phase, warmup_s=effort.warmup_s))
+    short = replace(scenario.default_phase, warmup_s=effort.warmup_s, timeout_s=TIMEOUT_S)
+    scenario = replace(scenario, default_phase=short)
     bounds = search.bounds(
         scenario, start_per_s=min(start_per_s, effort.most_per_s), most_per_s=effort.most_per_s,
         duration_s=effort.duration_s or step.duration_s, within_ratio=WITHIN_RATIO, allowed_s=effort.allowed_s,

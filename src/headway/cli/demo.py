@@ -36,7 +36,10 @@ def demo(
     ] = None,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for each stage.")
-    ] = 1.5,
+    ] = 2.0,
+    start: Annotated[
+        float, typer.Option("--from", min=1, help="With --growth: the first rate to try, requests per second.")
+    ] = 20.0,
     most: Annotated[
         float, typer.Option("--to", min=1, help="With --growth: the highest rate to try, requests per second.")
     ] = 30_000.0,
@@ -48,7 +51,7 @@ def demo(
     With --growth: find for each stage of the shop the highest rate at which the promise holds; about 10 minutes.
     """
     if growth:
-        _grow(stage or (), 60 * minutes, most, duration, root, state, scale, keep, format, output)
+        _grow(stage or (), 60 * minutes, (start, most), duration, root, state, scale, keep, format, output)
         return
     from headway import story
 
@@ -59,13 +62,15 @@ def demo(
 
 
 def _grow(
-    stages: Sequence[int], allowed_s: float, most_per_s: float, duration_s: float | None, root: Path, state: Path,
-    scale: float, keep: bool, format: Format, output: Path | None,
+    stages: Sequence[int], allowed_s: float, between_per_s: tuple[float, float], duration_s: float | None,
+    root: Path, state: Path, scale: float, keep: bool, format: Format, output: Path | None,
 ) -> None:  # fmt: skip
     from headway import growth, growth_table, story
 
     steps = [each for each in growth.STEPS if not stages or each.stage in stages]
-    effort = growth.Effort(allowed_s=allowed_s, most_per_s=most_per_s, duration_s=duration_s)
+    effort = growth.Effort(
+        allowed_s=allowed_s, start_per_s=between_per_s[0], most_per_s=between_per_s[1], duration_s=duration_s
+    )  # fmt: skip
     grown = growth.measure(
         root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
     )  # fmt: skip
