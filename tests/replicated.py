@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import subprocess
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import psutil
@@ -40,11 +42,11 @@ class Replicated:
     @classmethod
     def make(cls, room: Path) -> Replicated:
         """Start the primary in a folder that must be there."""
-        account = process.unprivileged()
+        account, log = process.unprivileged(), room / "primary.log"
         process.own(room, account)
         programs = binaries.postgres(room.parent, account).path
-        password, log = secrets.token_hex(16), room / "primary.log"
-        postgres.initialise(programs, room / "primary", password=password, log=log, account=account)
+        template, password = _template(room.parent, programs, account)
+        subprocess.run(["cp", "-a", template, room / "primary"], check=True)
         primary = postgres.start(
             programs, room / "primary", port=ports.choose(), password=password, log=log, account=account,
             settings=SETTINGS,
@@ -118,6 +120,16 @@ class Replicated:
     def primary_password(self) -> str:
         """The superuser's."""
         return self.primary.password
+
+
+@cache
+def _template(parent: Path, programs: Path, account: process.Account | None) -> tuple[Path, str]:
+    """An empty cluster to copy, and its password: made once for each folder. Its copies have one system identifier."""
+    room, password = parent / "replicated-template", secrets.token_hex(16)
+    room.mkdir(mode=0o711)
+    process.own(room, account)
+    postgres.initialise(programs, room / "data", password=password, log=room / "log", account=account)
+    return room / "data", password
 
 
 def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:

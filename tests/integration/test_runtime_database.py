@@ -16,7 +16,16 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from headway.runtime.database import AsyncDatabase, Database, DatabaseUnavailable, Reason, Settings, lsn, token
+from headway.runtime.database import (
+    AsyncDatabase,
+    CommitUnknown,
+    Database,
+    DatabaseUnavailable,
+    Reason,
+    Settings,
+    lsn,
+    token,
+)
 from replicated import Replicated, until
 
 if TYPE_CHECKING:
@@ -88,6 +97,14 @@ def test_a_session_that_wrote_nothing_reads_on_the_replica(late: Database) -> No
             counter(late, 2)
         assert late.token(session) is None
     assert late.reads()[Reason.REPLICA] == before + 5
+
+
+def test_replicas_of_an_idle_primary_get_reads_after_a_switch_of_segments(servers: Replicated) -> None:
+    """The primary then stands behind a header that no replica will pass until somebody writes again."""
+    with psycopg.connect(servers.primary.url, autocommit=True) as connection:
+        connection.execute("SELECT pg_switch_wal()")
+    with Database(servers.primary.url, replicas=[each.url for each in servers.replicas]) as database:
+        until(lambda: all(each.unfit is None for each in database.standings()), seconds=5)
 
 
 def test_a_write_that_wrote_nothing_asks_nothing_of_later_reads(late: Database) -> None:
@@ -184,10 +201,35 @@ def test_a_statement_is_bounded_by_its_scope_and_the_next_scope_is_not(late: Dat
         connection.execute("SELECT pg_sleep(1)")
     with pytest.raises(psycopg.errors.QueryCanceled), late.write(statement_timeout_s=0.02) as connection:
         connection.execute("SELECT pg_sleep(1)")
+    with late.primary(), late.read(statement_timeout_s=0.02) as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("20ms",)
     for scope in (late.read(), late.write()):
         with scope as connection:
             row = connection.execute("SHOW statement_timeout").fetchone()
             assert row == ("0",)
+
+
+ENDED_AT_COMMIT = """
+CREATE TABLE fragile (id int);
+CREATE FUNCTION end_it() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON fragile DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION end_it();
+"""
+
+
+def test_a_session_ended_during_commit_is_unknown_and_reads_on_the_primary(late: Database) -> None:
+    """Terminated by the server while COMMIT was under way: said so, and what may be there is looked for where it is."""
+    with late.write() as connection:
+        connection.execute(ENDED_AT_COMMIT)
+    with late.session() as session:
+        with pytest.raises(CommitUnknown, match="may or may not"), late.write() as connection:
+            connection.execute("INSERT INTO fragile VALUES (1)")
+        assert session.unsure
+        with late.read() as connection:
+            assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+        set_counter(late, 9, 9)
+        assert not session.unsure
 
 
 def test_a_pool_that_is_used_up_says_who_holds_it(servers: Replicated) -> None:

@@ -212,6 +212,21 @@ def test_a_primary_that_restarts_loses_no_write_and_is_used_again(servers: Repli
         each.assert_none_lost({value for client, value in rows if client == each.client})
 
 
+def test_a_primary_that_freezes_holds_no_write_beyond_the_bound(servers: Replicated, database: Database) -> None:
+    """The statement under way ends in an error, and when the primary goes on, so do writes."""
+    began_s = time.monotonic()
+    try:
+        with pytest.raises(psycopg.OperationalError), database.write() as connection:
+            servers.signal_all(servers.primary, signal.SIGSTOP)
+            connection.execute("SELECT 1")
+    finally:
+        servers.signal_all(servers.primary, signal.SIGCONT)
+    assert time.monotonic() - began_s < BOUND_S
+    until(lambda: database.standings()[0].unfit is None)
+    Writing(database, 150)(Load())
+    until(lambda: fit(database) == 2)
+
+
 def test_reads_go_on_while_the_primary_is_down(servers: Replicated, database: Database) -> None:
     """Replicas are not called late for what a dead primary does not write; a session's own write is still seen."""
     with database.session():

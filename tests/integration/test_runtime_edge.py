@@ -15,6 +15,7 @@ import pytest
 
 from headway.runtime import edge
 from headway.runtime.edge import NginxRefresh, Policy, etag, not_modified
+from replicated import until
 
 if TYPE_CHECKING:
     from conftest import StartNginx
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SECRET = "a-secret-of-the-service"
 POLICIES = {
     "/lists": Policy(edge_s=60, stale_while_revalidate_s=60, stale_if_error_s=60),
+    "/brief": Policy(edge_s=1, stale_if_error_s=60),
     "/me": Policy(shared=False),
 }
 
@@ -100,5 +102,6 @@ def test_the_edge_keeps_what_the_policy_lets_it_and_is_refreshed(
     get(f"{url}/me")
     get(f"{url}/me")
     assert service.asked["/me"] == 2
+    assert get(f"{url}/brief") == ("version 2", "MISS")
     service.fails = True
-    assert get(f"{url}/lists/1") == ("version 2", "HIT")
+    until(lambda: get(f"{url}/brief") == ("version 2", "STALE"))  # past its second

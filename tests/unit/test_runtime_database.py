@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import random
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.runtime.database import Settings, advise, lsn, sizing, token
-from headway.runtime.database.fleet import Fleet, Reason, Server, Sight
+from headway.runtime.database.desk import Desk, Elsewhere, Run
+from headway.runtime.database.fleet import Fleet, Pick, Reason, Server, Sight
 from headway.runtime.database.history import History
 from headway.runtime.database.ledger import EDGES_S, Ledger, calling_line
 from headway.runtime.database.session import Sessions
+from headway.runtime.database.wire import Marks
 
 SECRET = b"a secret of the service"
 POSITIONS = st.integers(0, 2**64 - 1)
@@ -35,8 +38,11 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 
 def test_behind_a_page_header_the_last_record_ended_with_the_page_before() -> None:
     """Waiting for the position behind a header would wait for a record that nobody has written yet."""
-    assert lsn.record_end(7 * 8192 + 24) == 7 * 8192
-    assert lsn.record_end(7 * 8192 + 32) == 7 * 8192 + 32
+    assert lsn.record_end(7 * 8192 + 24, 2**24) == 7 * 8192
+    assert lsn.record_end(7 * 8192 + 32, 2**24) == 7 * 8192 + 32
+    assert lsn.record_end(3 * 2**24 + 40, 2**24) == 3 * 2**24
+    assert lsn.record_end(3 * 2**24 + 40, 2**26) == 3 * 2**24 + 40  # of larger segments no first page
+    assert lsn.record_end(3 * 2**24 + 40, None) == 3 * 2**24 + 40
 
 
 @given(POSITIONS, st.sampled_from([None, SECRET]))
@@ -104,7 +110,10 @@ def test_a_primary_whose_log_went_back_begins_a_new_history() -> None:
 
 def sight(position: int, *, recovering: bool = True, cluster: str = "c", at_s: float = 0.0) -> Sight:
     """A look at a server."""
-    return Sight(recovering=recovering, position=position, start="s", cluster=cluster, asked_at_s=at_s, at_s=at_s)
+    return Sight(
+        recovering=recovering, position=position, start="s", cluster=cluster, segment_bytes=2**24, asked_at_s=at_s,
+        at_s=at_s,
+    )  # fmt: skip
 
 
 def fleet_of(*replicas: Sight | None, primary: int = 100) -> Fleet:
@@ -257,3 +266,19 @@ def test_the_book_names_who_holds_and_counts_to_the_edge() -> None:
     assert "test_runtime_database.py" in state.holders[0].line
     assert "in test_the_book_names_who_holds" in state.holders[0].line
     assert state.holders[0].held_s == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("answer", "goes_on"), [("success", True), ("timeout", False), ("not in recovery", False)])
+def test_on_postgresql_19_the_server_itself_waits(answer: str, goes_on: bool) -> None:
+    """One WAIT FOR LSN instead of asking again and again; only `success` lets the read happen there."""
+    made = fleet_of(sight(99), primary=100)
+    made.pick(needed=101, now_s=0.1, tried=set())
+    desk = Desk(made, {}, Settings(catch_up_s=0.05))
+    connection = SimpleNamespace(marks=Marks(start="s"), info=SimpleNamespace(server_version=190000))
+    steps = desk._replayed(Pick(server=made.replicas[0], reason=Reason.WAITED, wait=True), connection, 0x1_0000_00AB)
+    step = next(steps)
+    assert isinstance(step, Run)
+    assert "WAIT FOR LSN '1/AB' WITH (MODE 'standby_replay', TIMEOUT '50ms', NO_THROW)" in step.statement
+    with pytest.raises(StopIteration if goes_on else Elsewhere):
+        steps.send([(answer,)])
+    assert (made.replicas[0].position >= 0x1_0000_00AB) is goes_on

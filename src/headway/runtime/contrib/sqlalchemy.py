@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from headway.runtime.database import CommitUnknown
+from headway.runtime.database import CommitUnknown, wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -152,7 +152,7 @@ class AsyncOrm:
 
 def _tell(database: Database | AsyncDatabase, connection: Any, failure: exc.DBAPIError) -> None:
     """A COMMIT that ended with its connection: it may have happened."""
-    if connection.closed:
+    if wire.broke(connection, failure.orig):
         database.unsure()
         raise CommitUnknown(
             "the connection ended during COMMIT: it may or may not be committed; read before trying again"

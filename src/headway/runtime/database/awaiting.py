@@ -36,7 +36,7 @@ class AsyncDatabase(Front):
         self._pools = {server: self._new_pool(server) for server in self._urls}
         for pool in self._pools.values():
             await pool.open()
-        self._prober.start()
+        self._prober = self._look()
         await asyncio.to_thread(self._prober.wait_first)
 
     async def close(self) -> None:
@@ -90,8 +90,8 @@ class AsyncDatabase(Front):
             async with self.read(stale_ok=stale_ok) as connection:
                 try:
                     return await (await connection.execute(query, params)).fetchall()
-                except psycopg.OperationalError:
-                    if last or not connection.closed:
+                except psycopg.OperationalError as exc:
+                    if last or not wire.broke(connection, exc):
                         raise
         raise AssertionError("the second try returns or raises")
 
@@ -126,9 +126,6 @@ class AsyncDatabase(Front):
             self._urls[server], connection_class=wire.AsyncConnection, configure=_arrived,
             **self._pool_arguments(server),
         )  # fmt: skip
-
-    def _pool_of(self, server: Server) -> AsyncConnectionPool[wire.AsyncConnection]:
-        return self._pools[server]
 
 
 async def _arrived(connection: wire.AsyncConnection) -> None:

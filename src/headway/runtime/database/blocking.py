@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from headway.runtime.database.desk import Steps
 
 
+_ADOPTING = threading.Lock()
+"""Threads of a forked child that come first at once make the pools once."""
+
+
 class Database(Front):
     """
     `with Database(PRIMARY, replicas=[REPLICA]) as database:` and then `database.read()` and `database.write()`.
@@ -38,7 +43,7 @@ class Database(Front):
         self._pools = {server: self._new_pool(server) for server in self._urls}
         for pool in self._pools.values():
             pool.open()
-        self._prober.start()
+        self._prober = self._look()
         self._prober.wait_first()
 
     def close(self) -> None:
@@ -99,8 +104,8 @@ class Database(Front):
             with self.read(stale_ok=stale_ok) as connection:
                 try:
                     return connection.execute(query, params).fetchall()
-                except psycopg.OperationalError:
-                    if last or not connection.closed:
+                except psycopg.OperationalError as exc:
+                    if last or not wire.broke(connection, exc):
                         raise
         raise AssertionError("the second try returns or raises")
 
@@ -143,17 +148,22 @@ class Database(Front):
             self._urls[server], connection_class=wire.Connection, configure=_arrived, **self._pool_arguments(server)
         )
 
-    def _pool_of(self, server: Server) -> ConnectionPool[wire.Connection]:
-        return self._pools[server]
-
     def _adopt(self) -> None:
         """In a child of fork: begin anew. The parent's pools are kept, unused: closing them would end its sessions."""
         if os.getpid() == self._process:
             return
+        with _ADOPTING:
+            if os.getpid() != self._process:
+                self._begin_in_child()
+
+    def _begin_in_child(self) -> None:
         self._parents = getattr(self, "_parents", ()), self._pools, self._prober
         for server in self._urls:
             server.outstanding, server.sight = 0, None
+        watches = {server: ledger.watch for server, ledger in self._ledgers.items()}
         self._ledgers = {server: Ledger(server.name) for server in self._urls}
+        for server, ledger in self._ledgers.items():
+            ledger.watch = watches[server]
         self._begin(Fleet(self._fleet.primary, self._fleet.replicas, self.settings))
         self.open()
 

@@ -77,7 +77,7 @@ class Held:
     writes: bool
 
 
-class _Elsewhere(Exception):
+class Elsewhere(Exception):
     """This replica will not do for this read; another may."""
 
 
@@ -112,7 +112,7 @@ class Desk:
                 except BaseException:
                     yield from self._given_back(pick.server, connection)
                     raise
-            except (_Elsewhere, psycopg.OperationalError):
+            except (Elsewhere, psycopg.OperationalError):
                 self.fleet.done(pick.server)
                 if pick.server.is_primary:
                     raise
@@ -133,16 +133,18 @@ class Desk:
             DatabaseUnavailable: the primary gave none in `wait_s`.
         """
         until_s = time.monotonic() + self.settings.wait_s
-        begin = statements.begin(isolation, self._timeout_ms(timeout_s))
+        statements.begin(isolation)  # a wrong level is refused before a connection is taken
         server = self.fleet.take_primary()
         try:
             while True:
                 connection = yield from self._taken(server, until_s, line)
                 try:
+                    begin = statements.begin(isolation) + self._local_limit(connection, timeout_s)
                     yield Run(connection=connection, statement=begin)
                 except BaseException as exc:
+                    again = isinstance(exc, psycopg.OperationalError) and wire.broke(connection, exc)
                     yield from self._given_back(server, connection)
-                    if not (isinstance(exc, psycopg.OperationalError) and connection.closed):
+                    if not again:
                         raise
                 else:
                     return Held(server=server, connection=connection, session=session, writes=True)
@@ -162,7 +164,7 @@ class Desk:
         try:
             if held.writes and failure is None:
                 yield from self._committed(held)
-            elif held.writes and not held.connection.closed:
+            elif held.writes and not wire.broke(held.connection, failure):
                 yield Run(connection=held.connection, statement="/* headway */ ROLLBACK")
         except psycopg.OperationalError:
             if failure is None:
@@ -170,7 +172,7 @@ class Desk:
         finally:
             if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction) and held.writes:
                 held.connection.pgconn.finish()  # the primary has become a standby: the next connection finds another
-            if held.connection.closed and not held.server.is_primary:
+            if wire.broke(held.connection, failure) and not held.server.is_primary:
                 self.fleet.lost(held.server, time.monotonic(), "a connection to it broke")
             yield from self._given_back(held.server, held.connection)
             self.fleet.done(held.server)
@@ -188,17 +190,22 @@ class Desk:
         try:
             rows = yield Run(connection=connection, statement=statements.named("commit"))
         except psycopg.OperationalError as exc:
-            if not connection.closed:
+            if not wire.broke(connection, exc):
                 raise  # refused by the server (serialization, deferred constraint): rolled back
             session.unsure = True
             raise CommitUnknown(
                 f"the connection to {held.server.name} ended during COMMIT: it may or may not be committed; read before"
                 " trying again"
             ) from exc
+        except psycopg.Error:
+            raise
+        except BaseException:  # cancelled: the server may have been quicker
+            session.unsure = True
+            raise
         # Who committed by himself (connection.commit(), an ORM) has left no transaction to ask: taken for a write.
         wrote, position = rows[0][0] or status == TransactionStatus.IDLE, rows[1][0]
         if wrote and position is not None:
-            session.committed(lsn.record_end(lsn.parse(position)))
+            session.committed(lsn.record_end(lsn.parse(position), self.fleet.segment_bytes()))
 
     def _taken(self, server: Server, until_s: float, line: str) -> Generator[Take | GiveBack, Any, Any]:
         """A connection that has not been hung up. A replica gets one try; the primary is tried until `until_s`."""
@@ -211,7 +218,8 @@ class Desk:
                     self._give_up(server)
                 if not server.is_primary:
                     left_s /= 2
-                elif self.fleet.silent(server):
+                elif self.fleet.silent(server) or not ledger.held():
+                    # Nobody holds one: it is connecting that takes so long, and the pool tries only when asked.
                     left_s = min(left_s, RETRY_S)
                 try:
                     connection = yield Take(server=server, timeout_s=left_s)
@@ -239,7 +247,7 @@ class Desk:
         sight = server.sight
         if sight is None or start != sight.start:
             connection.pgconn.finish()  # of an earlier start, or an address that leads to several servers
-            raise _Elsewhere
+            raise Elsewhere
         if not pick.wait:
             return
         until_s = time.monotonic() + self.settings.catch_up_s
@@ -252,7 +260,7 @@ class Desk:
         self.fleet.saw_replayed(server, position, start)
         if position < needed:
             self.fleet.waited_in_vain(server, time.monotonic())
-            raise _Elsewhere
+            raise Elsewhere
 
     def _polled(self, connection: Any, needed: int, until_s: float) -> Generator[Run | Pause, Any, int]:
         pause_s = FIRST_PAUSE_S
@@ -271,6 +279,11 @@ class Desk:
             yield Run(connection=connection, statement=statements.limit(timeout_ms))
             connection.marks.timeout_ms = timeout_ms
 
+    def _local_limit(self, connection: Any, timeout_s: float | None) -> str:
+        """The bound of one transaction. A read before it may have left another on the connection."""
+        timeout_ms = self._timeout_ms(timeout_s)
+        return "" if connection.marks.timeout_ms == timeout_ms else f"; {statements.limit(timeout_ms, local=True)}"
+
     def _given_back(self, server: Server, connection: Any) -> Generator[GiveBack, Any, None]:
         self.ledgers[server].gave_back(connection, time.monotonic(), broken=connection.closed)
         yield GiveBack(server=server, connection=connection)
@@ -281,7 +294,7 @@ class Desk:
 
     def _hung_up(self, server: Server) -> NoReturn:
         self.fleet.lost(server, time.monotonic(), "it hung up")
-        raise _Elsewhere
+        raise Elsewhere
 
     def _give_up(self, server: Server) -> NoReturn:
         asked = f"no connection to {server.name} in {self.settings.wait_s:g} s"

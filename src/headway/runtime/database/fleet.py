@@ -49,6 +49,7 @@ class Sight:
         position: of a standby the position replayed, else the position inserted.
         start: names this start of this server: its postmaster's start time.
         cluster: the cluster's system identifier.
+        segment_bytes: its wal_segment_size.
         asked_at_s, at_s: when the look was sent and answered, monotonic.
     """
 
@@ -56,6 +57,7 @@ class Sight:
     position: int
     start: str
     cluster: str
+    segment_bytes: int
     asked_at_s: float
     at_s: float
 
@@ -186,6 +188,11 @@ class Fleet:
     def cluster(self) -> str | None:
         """The system identifier of the primary's cluster, or of a replica's; None while none was seen."""
         return next((each.sight.cluster for each in self.servers if each.sight is not None), None)
+
+    def segment_bytes(self) -> int | None:
+        """The primary's wal_segment_size; None while it was not seen."""
+        sight = self.primary.sight
+        return None if sight is None else sight.segment_bytes
 
     def standings(self, now_s: float) -> tuple[Standing, ...]:
         """Every server as one may show it."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from psycopg_pool.base import BasePool
-
 
 class Front:
     """
@@ -55,6 +53,7 @@ class Front:
         self._ledgers = {server: Ledger(server.name) for server in self._urls}
         self._secret = secret
         self._sessions = Sessions()
+        self._pools: Mapping[Server, Any] = {}  # psycopg's, of the kind that fits; before `open` none
         self._begin(Fleet(first, others, self.settings))
 
     def primary(self) -> AbstractContextManager[None]:
@@ -92,9 +91,7 @@ class Front:
         """Each server's pool: waits, uses, who holds connections."""
         now_s = time.monotonic()
         return tuple(
-            ledger.state(
-                most=self.settings.pool_max, opened=self._pool_of(server).get_stats().get("pool_size", 0), now_s=now_s
-            )
+            ledger.state(most=self.settings.pool_max, opened=self._opened(server), now_s=now_s)
             for server, ledger in self._ledgers.items()
         )
 
@@ -106,14 +103,19 @@ class Front:
     def _begin(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._desk = Desk(fleet, self._ledgers, self.settings)
-        self._prober = Prober(fleet, self._urls, self._ledgers, self.settings)
+
+    def _look(self) -> Prober:
+        """Begin looking at the servers."""
+        prober = Prober(self._fleet, self._urls, self._ledgers, self.settings)
+        prober.start()
+        return prober
 
     def _mark(self) -> str | None:
         cluster = self._fleet.cluster()
         return None if cluster is None else token.mark(cluster)
 
-    def _pool_of(self, server: Server) -> BasePool:
-        raise NotImplementedError
+    def _opened(self, server: Server) -> int:
+        return int(self._pools[server].get_stats().get("pool_size", 0)) if server in self._pools else 0
 
     def _pool_arguments(self, server: Server) -> dict[str, Any]:
         """

@@ -14,7 +14,7 @@ import re
 
 TEXT = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 PAGE_BYTES = 8192
-SHORT_HEADER_BYTES = 24
+SHORT_HEADER_BYTES, LONG_HEADER_BYTES = 24, 40
 
 
 def parse(text: str) -> int:
@@ -35,12 +35,18 @@ def write(position: int) -> str:
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
-def record_end(inserted: int) -> int:
+def record_end(inserted: int, segment_bytes: int | None) -> int:
     """
     The end of the last record, from the position at which the next would begin.
 
-    When a record ends with its page, the next begins behind the following page's header, where nothing may be written
-    for minutes; a replica's replayed position stays at the page's end. No record ends right behind a short header, so
-    this is safe. (Behind the long header of a segment's first page it is not done: such a read goes to the primary.)
+    When a record ends with its page, the next begins behind the following page's header: a long one at a segment's
+    beginning, where an idle primary stands after every switch of segments (a base backup makes one). Nothing may be
+    written there for a quarter of a minute, and a replica's replayed position stays at the page's end. No record ends
+    right behind a header, so this is safe.
+
+    Args:
+        segment_bytes: the server's wal_segment_size; None while it is not known: then long headers are left.
     """
+    if segment_bytes is not None and inserted % segment_bytes == LONG_HEADER_BYTES:
+        return inserted - LONG_HEADER_BYTES
     return inserted - SHORT_HEADER_BYTES if inserted % PAGE_BYTES == SHORT_HEADER_BYTES else inserted

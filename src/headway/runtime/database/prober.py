@@ -107,12 +107,12 @@ class Prober:
             with contextlib.suppress(psycopg.Error):
                 await asking
             raise TimeoutError(f"no answer in {self._settings.probe_timeout_s:g} s")
-        recovering, position, start, cluster = await asking
+        recovering, position, start, cluster, segment_bytes = await asking
         if position is None:
             raise ValueError("it is a standby that has replayed nothing yet")
         return Sight(
-            recovering=recovering, position=lsn.record_end(lsn.parse(position)), start=start, cluster=cluster,
-            asked_at_s=asked_at_s, at_s=time.monotonic(),
+            recovering=recovering, position=lsn.record_end(lsn.parse(position), segment_bytes), start=start,
+            cluster=cluster, segment_bytes=segment_bytes, asked_at_s=asked_at_s, at_s=time.monotonic(),
         )  # fmt: skip
 
     def _miss(self, server: Server, exc: Exception) -> None:

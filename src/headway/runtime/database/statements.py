@@ -23,7 +23,7 @@ def named(name: str) -> str:
     raise KeyError(name)
 
 
-def begin(isolation: str | None, timeout_ms: int | None) -> str:
+def begin(isolation: str | None) -> str:
     """
     Begin a transaction that may write.
 
@@ -35,14 +35,13 @@ def begin(isolation: str | None, timeout_ms: int | None) -> str:
         if isolation.lower() not in ISOLATION:
             raise ValueError(f"no isolation level {isolation!r}; there are {', '.join(ISOLATION)}")
         level = f" ISOLATION LEVEL {ISOLATION[isolation.lower()]}"
-    limit = "" if timeout_ms is None else f"; SET LOCAL statement_timeout = {timeout_ms:d}"
-    return f"/* headway */ BEGIN{level} READ WRITE{limit}"
+    return f"/* headway */ BEGIN{level} READ WRITE"
 
 
-def limit(timeout_ms: int | None) -> str:
-    """Bound the statements to come; None goes back to what the server would have."""
+def limit(timeout_ms: int | None, *, local: bool = False) -> str:
+    """Bound the statements to come, or those of this transaction; None goes back to what the server would have."""
     value = "DEFAULT" if timeout_ms is None else f"{timeout_ms:d}"
-    return f"/* headway */ SET statement_timeout = {value}"
+    return f"/* headway */ SET {'LOCAL ' if local else ''}statement_timeout = {value}"
 
 
 def wait_for(position: int, timeout_ms: int) -> str:

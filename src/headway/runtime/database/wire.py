@@ -74,6 +74,16 @@ def alive(connection: Connection | AsyncConnection) -> bool:
     return False
 
 
+def broke(connection: Any, failure: BaseException | None) -> bool:
+    """
+    Whether a failure ended the connection, which is then closed. A server that ends a session says so in an error
+    first, and libpq notices the end only when it reads again.
+    """
+    if isinstance(failure, psycopg.errors.AdminShutdown | psycopg.errors.CrashShutdown):
+        connection.pgconn.finish()
+    return bool(connection.closed)
+
+
 def cut(connection: Any) -> None:
     """
     Shut the connection's socket, so that whoever waits for its server gets an error at once.

@@ -55,7 +55,11 @@ def _block(prefix: str, policy: Policy | None, upstream: str, cache: str, secret
         ]  # fmt: skip
         if policy.stale_while_revalidate_s:
             lines += ["proxy_cache_background_update on;"]
+        if policy.stale_if_error_s:
+            # By the header alone nginx does it when the service is away, and not when it answers with an error.
+            lines += ["proxy_cache_use_stale http_500 http_502 http_503 http_504;"]
         if secret is not None:
+            lines.append('set $headway_refresh "";')
             lines.append(f'if ($http_x_headway_refresh = "{secret}") {{ set $headway_refresh 1; }}')
             lines.append("proxy_cache_bypass $headway_refresh;")
     return f"location {prefix} {{\n    " + "\n    ".join(lines) + "\n}"

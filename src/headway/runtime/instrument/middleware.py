@@ -113,9 +113,9 @@ class Instrumented:
 
         def tick(due_s: float) -> None:
             now_s = loop.time()
+            loop.call_later(TICK_S, tick, now_s + TICK_S)  # first: a gauge of the service's that raises ends no ticking
             self.metrics.tick(max(0.0, now_s - due_s))
             self._join = join[0] if join is not None and join[1]() else None
-            loop.call_later(TICK_S, tick, now_s + TICK_S)
 
         loop.call_later(TICK_S, tick, loop.time() + TICK_S)
 

@@ -1,9 +1,8 @@
 """
 Counting requests where it costs least: plain lists, handed to prometheus_client four times a second.
 
-prometheus_client's own `observe` walks over the buckets one after another and takes two locks: about half of what a
-request may cost here altogether. An event loop is one thread, so counting needs no lock; handing over does what
-`observe` would have done, for many requests at once.
+prometheus_client's own `observe` walks over the buckets one after another and takes two locks. An event loop is one
+thread, so counting needs no lock; handing over does what `observe` would have done, for many requests at once.
 """
 
 from __future__ import annotations

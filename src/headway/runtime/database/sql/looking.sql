@@ -1,9 +1,10 @@
 -- name: look
--- What a server is, how far it has come, and which start of which cluster this is.
+-- What a server is, how far it has come, which start of which cluster this is, and how long its log's files are.
 /* headway */ SELECT pg_is_in_recovery(),
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text,
     pg_postmaster_start_time()::text,
-    (SELECT system_identifier::text FROM pg_control_system());
+    (SELECT system_identifier::text FROM pg_control_system()),
+    pg_size_bytes(current_setting('wal_segment_size'));
 
 -- name: replayed
 -- How far a replica has come; NULL on a server that is none.

@@ -1,7 +1,7 @@
 """
 What an entity tag and its comparison cost, beside Django's ConditionalGetMiddleware's.
 
-    .venv/bin/python benchmarks/runtime/http.py
+    .venv/bin/python benchmarks/runtime/tags.py
 
 A body of 10 KB is tagged, its headers are made, and it is compared with the If-None-Match of who has it already.
 """
