@@ -13,7 +13,7 @@ from headway.servers import binaries, ports, process, valkey
 if TYPE_CHECKING:
     from pathlib import Path
 
-PASSWORD = "0abc"  # noqa: S105 - of a server that lives for one test
+PASSWORD = "0abc"
 
 
 class OwnValkey:

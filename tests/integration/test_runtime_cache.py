@@ -132,7 +132,7 @@ async def test_an_invalidation_reaches_the_other_processes(valkey_url: str) -> N
 
 
 async def test_a_slow_load_cannot_bring_back_what_was_invalidated(valkey_url: str) -> None:
-    """A load that began before is given to its caller, and kept neither here nor there; who asks after it loads anew."""
+    """A load that began before goes to its caller, and is kept neither here nor there; who asks after it loads anew."""
     async with caches(valkey_url, 2) as (one, other):
         gate, old = asyncio.Event(), "before the commit"
 
@@ -226,26 +226,31 @@ async def test_a_new_version_does_not_see_the_old_one(valkey_url: str) -> None:
         assert await new.get("k") is None
 
 
-async def test_stale_is_served_while_one_refreshes(valkey_url: str) -> None:
-    """Past its ttl, within stale_s: nobody waits, one load, and then the new value."""
-    policy = PLAIN.but(ttl_s=0.05, stale_s=5)
+@pytest.mark.parametrize("local", [True, False])
+async def test_stale_is_served_while_one_refreshes(valkey_url: str, local: bool) -> None:
+    """Past its ttl, within stale_s: nobody waits, one load, and then the new value; without a local level as well."""
+    policy = PLAIN.but(ttl_s=0.05, stale_s=5, local=local)
     async with caches(valkey_url, 2) as made:
         source = Source()
         for one in made:
             await one.get_or_set("k", source, policy)
         await asyncio.sleep(0.06)
-        source.slow_s = 0.05
-        began = time.monotonic()
-        values = [await one.get_or_set("k", source, policy) for one in made for _ in range(10)]
-        assert set(values) == {1}
-        assert time.monotonic() - began < 0.05
+        gate = asyncio.Event()
+
+        async def gated() -> int:
+            await gate.wait()
+            return await source()
+
+        values = [await one.get_or_set("k", gated, policy) for one in made for _ in range(10)]
+        assert set(values) == {1}  # who waited would wait for ever
+        gate.set()
         await until(lambda: source.calls == 2 and not any(one._tasks for one in made))
         assert 2 in [await one.get_or_set("k", source, policy) for one in made]
 
 
 async def test_a_refresh_comes_before_expiry_when_loading_is_slow(valkey_url: str) -> None:
     """XFetch with the stored time of the load: a process that never loaded draws from it too."""
-    policy = PLAIN.but(ttl_s=0.5, early_beta=50.0)
+    policy = PLAIN.but(ttl_s=5, early_beta=500.0)
     async with caches(valkey_url, 2) as (one, other):
         source = Source(slow_s=0.02)
         await one.get_or_set("k", source, policy)
@@ -280,22 +285,20 @@ async def test_without_anything_stale_the_source_s_error_comes_through(valkey_ur
 
 async def test_a_slow_source_is_not_waited_for(valkey_url: str) -> None:
     """Soft: the stale value after soft_timeout_s, and the load goes on. Hard: SourceTimeout."""
-    policy = PLAIN.but(ttl_s=0.05, fail_safe_s=60, soft_timeout_s=0.05, hard_timeout_s=0.3)
+    policy = PLAIN.but(ttl_s=0.05, fail_safe_s=60, soft_timeout_s=0.05, hard_timeout_s=0.5)
     async with caches(valkey_url) as (one,):
         source = Source()
         await one.get_or_set("k", source, policy)
         await asyncio.sleep(0.06)
-        source.slow_s = 0.15
-        began = time.monotonic()
-        assert await one.get_or_set("k", source, policy) == 1
-        assert time.monotonic() - began < 0.14
+        gate = asyncio.Event()
+        assert await one.get_or_set("k", gate.wait, policy) == 1
+        gate.set()
         await until(lambda: one.stats()["stores"] == 2)
-        assert await one.get("k") == 2 or source.calls == 2  # its ttl is short: it may be over
         source.slow_s = 5
         began = time.monotonic()
         with pytest.raises(SourceTimeout):
             await one.get_or_set("cold", source, policy)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
 
 
 def test_a_thread_s_caller_goes_on_without_it(threaded: SyncCache) -> None:
@@ -334,7 +337,7 @@ async def test_absence_is_cached_for_its_own_time(valkey_url: str) -> None:
             asked.append(1)
 
         for _ in range(3):
-            assert await one.get_or_set("k", nothing, PLAIN.but(absent_ttl_s=30)) is None
+            await one.get_or_set("k", nothing, PLAIN.but(absent_ttl_s=30))
         assert len(asked) == 1
         for _ in range(3):
             await one.get_or_set("never", nothing, PLAIN.but(absent_ttl_s=0))
@@ -345,15 +348,15 @@ async def test_absence_is_cached_for_its_own_time(valkey_url: str) -> None:
 
 async def test_a_sliding_entry_lives_while_it_is_read(valkey_url: str) -> None:
     """Up to its whole life, in both levels; then it is loaded."""
-    policy = PLAIN.but(ttl_s=0.15, sliding=True, max_age_s=0.5)
+    policy = PLAIN.but(ttl_s=0.3, sliding=True, max_age_s=0.8)
     async with caches(valkey_url) as (one,):
         source, began = Source(), time.monotonic()
-        while time.monotonic() - began < 0.4:
+        while time.monotonic() - began < 0.6:
             assert await one.get_or_set("k", source, policy) == 1
             await asyncio.sleep(0.01)
         with redis.Redis.from_url(valkey_url) as client:
             assert client.pttl("t:v1:k:k") > 0
-        while time.monotonic() - began < 0.6:
+        while time.monotonic() - began < 1.0:
             await one.get_or_set("k", source, policy)
             await asyncio.sleep(0.01)
         assert source.calls == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import struct
 import subprocess
 import sys
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.runtime.cache import Json, KeyTemplate, MessagePack, NotCacheable, Pickle, Policy, wire
+from headway.runtime.cache import Json, KeyTemplate, MessagePack, NotCacheable, Pickle, Policy, wire, writing
 from headway.runtime.cache.breaker import Breaker
 from headway.runtime.cache.core import Core
 from headway.runtime.cache.entry import Choice, Entry, choose
@@ -176,9 +177,26 @@ def test_an_invalidation_fences_a_read_on_its_way() -> None:
     policy = Policy()
     flight, _ = core.board("k")
     core.drop(["k"])
-    core.keep("k", flight, Entry(1, stamp=5, born_at=0, fresh_until=core.now() + 60).under(policy, 0, lambda: 0), policy)
+    core.keep(
+        "k", flight, Entry(1, stamp=5, born_at=0, fresh_until=core.now() + 60).under(policy, 0, lambda: 0), policy
+    )
     assert core.peek("k") is None
     assert core.board("k")[1]
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_a_write_that_another_has_overtaken_is_not_kept(newer: bool) -> None:
+    """Its reply comes after the other's message: the local level must not hold the older of the two."""
+    core = Core(
+        namespace="t", version=1, codec=MessagePack(), remote=True, strict=False, max_entries=10, max_bytes=1000
+    )
+    steps = writing.put(core, "k", 1, Policy())
+    next(steps)
+    if newer:
+        core.hear(struct.pack(">d", 11.0) + msgspec.msgpack.encode(("another", "key", ("k",))))
+    with pytest.raises(StopIteration):
+        steps.send([b"10", b"1000.0"])
+    assert (core.peek("k") is None) == newer
 
 
 @pytest.mark.parametrize(
@@ -196,7 +214,7 @@ def test_an_invalidation_fences_a_read_on_its_way() -> None:
 )
 def test_a_policy_that_contradicts_itself_is_refused(parts: dict[str, float]) -> None:
     """When it is made, with the name of the part."""
-    with pytest.raises(ValueError, match="_s|ratio|ttl"):
+    with pytest.raises(ValueError, match=r"_s|ratio|ttl"):
         Policy(**parts)  # type: ignore[arg-type]
 
 

@@ -146,7 +146,10 @@ class Cache(Shell):
                 return end.value
             reply = failure = None
             try:
-                reply = await self._perform(effect)
+                if type(effect) is Ask:  # every read: spared one coroutine
+                    reply = await self._remote.ask(*effect.words)
+                else:
+                    reply = await self._perform(effect)
             except GeneratorExit:  # thrown away unfinished: nothing may be awaited any more
                 steps.close()
                 raise
@@ -155,8 +158,6 @@ class Cache(Shell):
 
     async def _perform(self, effect: Any) -> Any:
         kind = type(effect)
-        if kind is Ask:
-            return await self._remote.ask(*effect.words)
         if kind is Join:
             return await self._join(effect)
         if kind is Run:

@@ -40,6 +40,9 @@ LEASE_S = 3.0
 
 HEARTBEAT_S = 1.0
 
+RENEWED_S = 60.0
+"""A load without hard_timeout_s keeps its lease so long: one that hangs must not hold a key for ever."""
+
 MOST_MISSED = 10_000
 """Invalidations kept for a remote level that is down; one more, and the whole cache is cleared when it is back."""
 
@@ -79,7 +82,7 @@ class Core:
         self.mutex = threading.Lock()
         self.flights: dict[str, Flight] = {}
         self.watchers: set[Flight] = set()
-        self.leases: dict[str, str] = {}
+        self.leases: dict[str, tuple[str, float]] = {}  # key to (token, until when it is renewed)
         self.barriers: dict[str, float] = {}
         self.missed_keys: set[str] = set()
         self.missed_tags: set[str] = set()
@@ -150,13 +153,17 @@ class Core:
         entry.epoch = epoch
         return entry
 
-    def barred(self, stamp: float, tags: Iterable[str]) -> bool:
+    def barred(self, stamp: float, tags: tuple[str, ...]) -> bool:
         """Whether a barrier known here was raised after the stamp."""
         barriers = self.barriers
-        return bool(barriers) and any(barriers.get(tag, -1.0) >= stamp for tag in (EVERYTHING, *tags))
+        if barriers.get(EVERYTHING, -1.0) >= stamp:
+            return True
+        return bool(tags) and any(barriers.get(tag, -1.0) >= stamp for tag in tags)
 
-    def unknown_barriers(self, tags: Iterable[str]) -> list[str]:
+    def unknown_barriers(self, tags: tuple[str, ...]) -> list[str]:
         """The tags whose barriers must be asked for: all of them while nobody would tell us of a new one."""
+        if self.listening and not tags and EVERYTHING in self.barriers:
+            return []
         wanted = (EVERYTHING, *tags)
         return [tag for tag in wanted if tag not in self.barriers] if self.listening else list(wanted)
 
@@ -268,10 +275,10 @@ class Core:
         """The remote level has given this stamp: what follows has a later one."""
         self.seen = max(self.seen, stamp)
 
-    def drop(self, keys: Iterable[str]) -> None:
-        """Forget keys, and fence what is on its way to them."""
+    def drop(self, keys: Iterable[str], *, spare: Flight | None = None) -> None:
+        """Forget keys, and fence what is on its way to them; `spare` brings what is newer."""
         with self.mutex:
-            self._fence(self.watchers)
+            self._fence(each for each in self.watchers if each is not spare)
             for key in keys:
                 flight = self.flights.pop(key, None)
                 if flight is not None:
@@ -319,7 +326,7 @@ class Core:
         with self.mutex:
             self.missed_tags.update(tags)
 
-    def missed(self, key: str, tags: Iterable[str]) -> bool:
+    def missed(self, key: str, tags: tuple[str, ...]) -> bool:
         """Whether the remote level still has what has been invalidated here."""
         if not self.missed_keys and not self.missed_tags:
             return False

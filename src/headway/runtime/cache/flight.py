@@ -15,14 +15,15 @@ class Flight:
     Ends once: with an entry, with an error, or with neither, and then who waited begins anew.
 
     `fenced`: an invalidation came while it was on its way. What it brings goes to those who asked before, and is not
-    kept.
+    kept. `offered` is what a refresh behind the scenes replaces: nobody need wait for it.
     """
 
-    __slots__ = ("done", "entry", "error", "fenced", "waiters")
+    __slots__ = ("done", "entry", "error", "fenced", "offered", "waiters")
 
     def __init__(self) -> None:
         self.done = False
         self.entry: Entry | None = None
         self.error: BaseException | None = None
         self.fenced = False
+        self.offered: Entry | None = None
         self.waiters: list[Callable[[], None]] = []

@@ -106,8 +106,9 @@ class Listener(threading.Thread):
     def _beat(self) -> None:
         core = self._core
         with contextlib.suppress(CacheDown):
-            for key, token in list(core.leases.items()):
-                self._remote.run(RELEASE, [core.lease_key(key)], (token, int(LEASE_S * 1000)))
+            for key, (token, until) in list(core.leases.items()):
+                if core.now() < until:
+                    self._remote.run(RELEASE, [core.lease_key(key)], (token, int(LEASE_S * 1000)))
             self._drive(catch_up(core))
 
     def _drive(self, steps: Steps[None]) -> None:

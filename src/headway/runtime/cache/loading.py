@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.runtime.cache import wire
-from headway.runtime.cache.core import FENCE_S, LEASE_S
+from headway.runtime.cache.core import FENCE_S, LEASE_S, RENEWED_S
 from headway.runtime.cache.effects import Load, Run, Sleep
 from headway.runtime.cache.entry import Choice, Entry, choose
 from headway.runtime.cache.errors import CacheDown, CacheRefused, NotCacheable
@@ -79,8 +79,8 @@ def load(
         yield from release(core, key, lease)
         raise
     finally:
-        if core.leases.get(key) == lease.token:
-            del core.leases[key]
+        if core.leases.get(key, ("", 0.0))[0] == lease.token:
+            core.leases.pop(key, None)
 
 
 def take(
@@ -102,7 +102,7 @@ def take(
             return Lease("", core.blind_stamp())
         if reply[0] == 1:
             core.clock.learn(float(reply[2]), asked_at)
-            core.leases[key] = token
+            core.leases[key] = (token, asked_at + (policy.hard_timeout_s or RENEWED_S))
             core.saw(float(reply[1]))
             return Lease(token, float(reply[1]))
         if reply[0] == 2:

@@ -34,11 +34,18 @@ def fetch(core: Core, key: str, source: Callable[[], Any], policy: Policy) -> St
         choice = choose(entry, core.now(), policy)
         if entry is not None and choice is not Choice.LOOK:
             core.counts.local_hits += 1
-            yield from behind(core, key, entry, choice, source, policy)
+            if choice is not Choice.SERVE:
+                yield from behind(core, key, entry, choice, source, policy)
             return entry.value
         flight, leads = core.board(key)
         if leads:
             yield from look(core, key, flight, entry, source, policy)
+            if flight.entry is not None:
+                return flight.entry.value
+        elif flight.offered is not None and choose(flight.offered, core.now(), policy) is not Choice.LOOK:
+            core.counts.remote_hits += 1
+            core.counts.stale_served += core.now() >= flight.offered.fresh_until
+            return flight.offered.value
         else:
             core.counts.joined += 1
         ended = yield from wait(core, key, flight, entry, policy, began)
@@ -94,7 +101,8 @@ def look(
             core.counts.remote_hits += 1
             core.keep(key, flight, found, policy)
             core.land(key, flight, entry=found)
-            yield from behind(core, key, found, choice, source, policy)
+            if choice is not Choice.SERVE:
+                yield from behind(core, key, found, choice, source, policy)
             return
         stale = max((each for each in (entry, found) if each is not None), key=lambda each: each.stamp, default=None)
         patient = policy.hard_timeout_s is None and (policy.soft_timeout_s is None or not usable(stale, core.now()))
@@ -112,9 +120,9 @@ def behind(
     core: Core, key: str, entry: Entry, choice: Choice, source: Callable[[], Any], policy: Policy
 ) -> Steps[None]:
     """What has to be done besides serving an entry."""
-    if choice is Choice.SERVE:
-        return
     flight, leads = core.board(key)
+    if leads:
+        flight.offered = entry
     if choice is Choice.SLIDE:
         slide(core, key, entry, policy)
         steps = touch(core, key, flight, entry, policy)
@@ -162,7 +170,8 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
     if not core.remote or core.missed(key, policy.tags):
         return None
     try:
-        yield from tell_time(core)
+        if core.clock.unsure(core.now()):
+            yield from tell_time(core)
         unknown = core.unknown_barriers(policy.tags)
         if unknown:
             blob, *marks = yield Ask("MGET", core.value_key(key), *map(core.barrier_key, unknown))
@@ -174,7 +183,8 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
         entry = core.decode(blob, policy)
         if entry is None:
             return None
-        yield from barriers_of(core, entry, unknown)
+        if entry.tags:
+            yield from barriers_of(core, entry, unknown)
     except CacheDown:
         if core.strict:
             raise

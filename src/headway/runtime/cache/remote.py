@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -12,7 +13,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
+from headway.runtime.cache.breaker import Breaker
+from headway.runtime.cache.counts import Counts
 from headway.runtime.cache.errors import CacheDown, CacheRefused
+from headway.runtime.cache.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from headway.runtime.cache.core import Core
@@ -61,7 +65,7 @@ def _as_redis(url: str) -> str:
     )
 
 
-def _allowed(core: Core) -> None:
+def _allowed(core: Core | Health) -> None:
     if core.closed:
         raise CacheDown("the cache has been closed")
     if not core.breaker.allows(core.now()):
@@ -69,7 +73,7 @@ def _allowed(core: Core) -> None:
         raise CacheDown("the remote level is not asked: its circuit is open after failures in a row")
 
 
-def _mapped(core: Core, exc: Exception) -> CacheDown:
+def _mapped(core: Core | Health, exc: Exception) -> CacheDown:
     """What a failure is to the cache; also moves the breaker."""
     if isinstance(exc, ResponseError):
         core.breaker.succeeded()
@@ -81,10 +85,21 @@ def _mapped(core: Core, exc: Exception) -> CacheDown:
     return CacheDown(f"the remote level does not answer: {exc!r}")
 
 
+class Health:
+    """What one remote level is known to be: enough to decide whether to ask it. A cache's Core is one, too."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.now = time.monotonic
+        self.breaker = Breaker()
+        self.clock = ServerClock()
+        self.counts = Counts()
+
+
 class AsyncRemote:
     """For one event loop."""
 
-    def __init__(self, core: Core, client: Any, timeout_s: float) -> None:
+    def __init__(self, core: Core | Health, client: Any, timeout_s: float) -> None:
         self._core = core
         self._timeout_s = timeout_s
         # Half the price of redis-py's BlockingConnectionPool, which makes a task and two timers for each command.
@@ -118,7 +133,7 @@ class AsyncRemote:
 class SyncRemote:
     """For threads."""
 
-    def __init__(self, core: Core, client: Any) -> None:
+    def __init__(self, core: Core | Health, client: Any) -> None:
         self._core = core
         self.client = client
 

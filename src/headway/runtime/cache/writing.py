@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from headway.runtime.cache.core import Core
     from headway.runtime.cache.effects import Steps
+    from headway.runtime.cache.flight import Flight
     from headway.runtime.cache.policy import Policy
 
 FENCE_MS = int(FENCE_S * 1000)
@@ -27,6 +28,15 @@ def put(core: Core, key: str, value: Any, policy: Policy) -> Steps[bool]:
     Store a value that the caller has: newer than every load that has begun. False: only here, and other processes may
     have the old one until they can be told.
     """
+    flight = core.watch()  # another process may write after us, and be heard before our own reply is
+    try:
+        return (yield from send(core, key, value, policy, flight))
+    finally:
+        core.unwatch(flight)
+
+
+def send(core: Core, key: str, value: Any, policy: Policy, flight: Flight) -> Steps[bool]:
+    """Write remotely, then here, unless `flight` heard of something newer meanwhile."""
     ttl_s = policy.ttl_of(value) * (1 - policy.jitter_ratio * core.chance())
     if ttl_s <= 0:
         return (yield from invalidate(core, [key]))
@@ -59,10 +69,8 @@ def put(core: Core, key: str, value: Any, policy: Policy) -> Steps[bool]:
         tags=policy.tags,
         size_bytes=len(body) + wire.TIMES_BYTES,
     ).under(policy, now, core.chance)
-    core.drop([key])  # and what is on its way to it is older
-    flight = core.watch()
+    core.drop([key], spare=flight)  # what is on its way to it is older
     core.keep(key, flight, entry, policy)
-    core.unwatch(flight)
     return told
 
 
