@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from index_cases import HELD_OUT, SEEN, Case
+from index_cases import CASES, Case
 from index_schema import SCHEMA
 from sqlglot import exp
 
@@ -50,6 +50,7 @@ from headway.prove.values import NoValues, parsed, tables
 from headway.servers import binaries, ports, postgres, process
 from headway.thresholds import PROVE_MATTERS_RATIO
 
+LABEL = re.compile(r"([\w.]+)\((.*?)\)(?: include \((.*?)\))?(?: where (.+?))?(?: using (\w+))?")
 TRUE_RUNS = 15
 BUDGET_S = 6.0
 DOUBT = (1 - PROVE_MATTERS_RATIO * 4 / 3, 1 - PROVE_MATTERS_RATIO * 2 / 3)
@@ -62,17 +63,30 @@ class Candidate:
     case: Case
     table: str
     columns: tuple[str, ...]
-    where: str | None
+    where: str | None = None
+    included: tuple[str, ...] = ()
+    method: str = "btree"
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """As a remedy has them."""
+        return {
+            "table": self.table, "columns": list(self.columns), "include": list(self.included), "where": self.where,
+            "method": self.method,
+        }  # fmt: skip
 
 
 def candidate(case: Case) -> Candidate | None:
     """The labelled key list, or what a naive adviser would say; None when the statement compares and sorts nothing."""
     if case.expected:
-        found = re.fullmatch(r"([\w.]+)\((.*)\)(?: where (.*))?", case.expected[0])
+        found = LABEL.fullmatch(case.expected[0])
         if found is None:
             raise ValueError(f"{case.name}: {case.expected[0]} is no key list")
         keys = tuple(each.strip().strip('"') for each in re.split(r",(?![^(]*\))", found[2]))
-        return Candidate(case=case, table=found[1], columns=keys, where=found[3])
+        included = tuple(each.strip() for each in (found[3] or "").split(",") if each.strip())
+        return Candidate(
+            case=case, table=found[1], columns=keys, included=included, where=found[4], method=found[5] or "btree"
+        )
     tree = parsed(case.sql.partition(";")[0])
     aliases = tables(tree)
     for kind in (exp.Where, exp.Order):
@@ -80,7 +94,7 @@ def candidate(case: Case) -> Candidate | None:
         column = None if part is None else part.find(exp.Column)
         if column is not None:
             table = aliases.get(column.table) or next(iter(aliases.values()))
-            return Candidate(case=case, table=table, columns=(column.name,), where=None)
+            return Candidate(case=case, table=table, columns=(column.name,))
     return None
 
 
@@ -107,7 +121,7 @@ def evidence(sql: str, folder: Path) -> Evidence:
 
 def proven(url: str, made: Candidate, sql: str, folder: Path) -> Proof:
     """The proof of the candidate."""
-    parameters = {"table": made.table, "columns": list(made.columns), "where": made.where, "statement_ids": ["1"]}
+    parameters = made.parameters | {"statement_ids": ["1"]}
     remedy = Remedy(kind=RemedyKind.INDEX, title=made.case.name, act="", parameters=parameters)
     finding = Finding(
         rule="missing-index", phase="made", line="", explains=(), share_ratio=1.0, share_of="", fingerprint="f",
@@ -123,7 +137,7 @@ def proven(url: str, made: Candidate, sql: str, folder: Path) -> Proof:
 def truth(without_url: str, with_url: str, made: Candidate, sql: str) -> float:
     """Median time with the index over that without, by the client's clock."""
     with TrialSession(with_url, statement_s=60) as session:
-        definition = define(session, {"table": made.table, "columns": list(made.columns), "where": made.where})
+        definition = define(session, made.parameters)
         session.own(definition.create().as_string(session.connection))
         session.ask("vacuum_analyze", table=[definition.schema, definition.table])
         took: dict[bool, list[float]] = {False: [], True: []}
@@ -197,7 +211,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="every sixth case")
     parser.add_argument("--first", type=int, default=0, help="of --quick: the number of the first case, from 0")
     asked = parser.parse_args()
-    cases = [*SEEN, *HELD_OUT][asked.first :: 6 if asked.quick else 1]
+    cases = list(CASES)[asked.first :: 6 if asked.quick else 1]
     account = process.unprivileged()
     with tempfile.TemporaryDirectory(prefix="headway-bench-", dir="/var/tmp") as room:
         folder = Path(room)
@@ -212,6 +226,7 @@ def main() -> None:
         try:
             first = postgres.create_database(server, "without")
             with psycopg.connect(first, autocommit=True) as connection:
+                connection.execute("CREATE EXTENSION pg_trgm")
                 for statement in SCHEMA.split(";"):
                     if statement.strip():
                         connection.execute(statement.encode())

@@ -249,7 +249,7 @@ def _with_findings(found: Found, folder: Path, held: Promise) -> Found:
     diagnose.write(folder, findings)
     if shown is not None and shown.phase in verdicts:
         record.write(folder, verdicts[shown.phase])
-        html.write(evidence, verdicts[shown.phase], findings, folder / REPORT_FILE)
+        html.write(evidence, verdicts[shown.phase], diagnose.told_once(findings), folder / REPORT_FILE)
     return found
 
 

@@ -21,6 +21,10 @@ DATABASE_FILE = "database.parquet"
 TABLES_FILE = "tables.parquet"
 PLANS_FILE = "plans.json"
 CACHE_FILE = "cache.parquet"
+CACHE_COMMANDS_FILE = "cache-commands.parquet"
+CACHE_SLOW_FILE = "cache-slow.parquet"
+CACHE_KEYS_FILE = "cache-keys.parquet"
+CACHE_MONITOR_FILE = "cache-monitor.parquet"
 EDGE_FILE = "edge.parquet"
 HOST_FILE = "host.parquet"
 PROCESSES_FILE = "processes.parquet"
@@ -31,6 +35,10 @@ TRACES_FILE = "traces.json"  # what was received, refused and dropped
 INDEXES_FILE = "indexes.parquet"
 COLUMNS_FILE = "columns.parquet"
 WAITS_FILE = "waits.parquet"
+BLOCKERS_FILE = "blockers.parquet"
+CONNECTIONS_FILE = "connections.parquet"
+POOLS_FILE = "pools.parquet"
+REPLICAS_FILE = "replicas.parquet"
 LOGGED_PLANS_FILE = "logged-plans.json"
 PROFILE_FILE = "profile.speedscope.json"
 BUDGET_FILE = "budget.json"
@@ -50,3 +58,25 @@ LEDGER_FILE = "ledger.jsonl"
 
 BASELINE_FILE = "baseline.json"
 """In the state folder: what later runs are compared with. The one file there that is meant to be committed."""
+
+
+def trace_variables(endpoint: str) -> dict[str, str]:
+    """
+    What makes an OpenTelemetry SDK send its traces to a run. `endpoint` is "http://127.0.0.1:4318".
+
+    Spans of a run's end come within a second, and a burst of them finds room: what finds none is lost in the SDK,
+    unseen.
+
+    Source: opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables.
+    """
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_TRACES_SAMPLER": "always_on",
+        "OTEL_BSP_SCHEDULE_DELAY": "1000",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "20000",
+        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+    }

@@ -70,7 +70,8 @@ def diagnosis(root: Path, run: str | None) -> Diagnosis:
 
 def ranked(findings: Sequence[Finding], limit_ns: float | None, known: Mapping[str, Accepted]) -> tuple[Ranked, ...]:
     """
-    Findings numbered from 1 by `Ranked.rank_ratio`, the largest first; one place is said once, where it ranks highest.
+    Findings numbered from 1 by `Ranked.rank_ratio`, the largest first; one place is said once, where it ranks highest,
+    and one statement by what mends it. Every command counts by these numbers.
 
     Args:
         findings: of one run, as `diagnose.find` gives them; equals stay in that order.
@@ -82,7 +83,7 @@ def ranked(findings: Sequence[Finding], limit_ns: float | None, known: Mapping[s
             number=0, finding=each, accepted=known.get(each.fingerprint),
             budget_ratio=each.cost_ns / limit_ns if each.cost_ns is not None and limit_ns else None,
         )
-        for each in findings
+        for each in diagnose.told_once(findings)
     ]  # fmt: skip
     places: dict[str, list[Ranked]] = {}
     for one in sorted(single, key=lambda each: -each.rank_ratio):

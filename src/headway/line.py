@@ -61,7 +61,7 @@ ORDINARY = Means()
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One run, read back and judged."""
+    """One run, read back and judged. `findings` are told once each: what the verdict explains itself by may be more."""
 
     folder: Path
     evidence: Evidence
@@ -160,6 +160,7 @@ def load(
             calibrate=means.calibrate,
             on_second=second,
             stop=stop,
+            say=_say,
         )
 
 
@@ -182,8 +183,8 @@ def judge_run(folder: Path, promise: Promise) -> Judged:
     diagnose.write(folder, findings)
     record.write(folder, verdict)
     budget.write(folder, budget.budgets(evidence))
-    judged = Judged(folder=folder, evidence=evidence, findings=findings, verdict=verdict)
-    html.write(evidence, verdict, findings, judged.report)
+    judged = Judged(folder=folder, evidence=evidence, findings=diagnose.told_once(findings), verdict=verdict)
+    html.write(evidence, verdict, judged.findings, judged.report)
     return judged
 
 

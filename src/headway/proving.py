@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import diagnose
-from headway.conventions import FINDINGS_FILE
+from headway import diagnosing
 from headway.errors import BadInput
-from headway.evidence import bundle, reading
 from headway.model import ProofState
 from headway.prove import ledger, record, room, service
 from headway.prove.clone import CopyBy
@@ -49,18 +47,19 @@ def prove(
     Args:
         root: the folder that has `.headway`.
         run: its id, folder, "latest", "latest~1"; None: the latest.
-        chosen: findings by number, fingerprint or rule; none: all.
+        chosen: findings by the number that `headway diagnose` gives them, fingerprint or rule; none: all.
         sources: the real system.
         wish: where and how.
         say: gets lines of progress.
 
     Raises:
         BadInput: no such run or finding; or --apply without a place to prove on.
+        BundleDamaged: the run's folder cannot be read.
         SourceRefused: a database that was named refuses.
     """
-    folder = bundle.find(root, run)
-    evidence = reading.read(folder)
-    findings = diagnose.read(folder) if (folder / FINDINGS_FILE).exists() else diagnose.find(evidence)
+    found = diagnosing.diagnosis(root, run)
+    evidence, findings = found.evidence, tuple(each.finding for each in found.ranked)
+    folder = evidence.folder
     todo = room.tasks(findings, chosen)
     if wish.staging_url is None and wish.copy is None:
         if wish.apply:

@@ -10,6 +10,7 @@ import redis
 
 from headway.errors import SourceRefused
 from headway.evidence.cache import Cache
+from headway.evidence.cache_session import CacheSession
 from headway.model import LoadModel, Phase, Presence
 
 PHASE = Phase(name="steady", model=LoadModel.OPEN, duration_s=1, warmup_s=0, rate_per_s=1)
@@ -25,7 +26,7 @@ def service(valkey_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def cache(valkey_url: str) -> Iterator[Cache]:
-    watched = Cache(valkey_url)
+    watched = Cache(CacheSession(valkey_url))
     assert watched.check().presence is Presence.PRESENT
     yield watched
     watched.close()
@@ -75,7 +76,7 @@ def test_a_wrong_password_is_refused_without_showing_it(valkey_url: str) -> None
     """One error before any load, with host and port, without the password."""
     wrong = valkey_url.replace(str(urlsplit(valkey_url).password), "wrong-word")
     with pytest.raises(SourceRefused, match=r"127\.0\.0\.1") as caught:
-        Cache(wrong).check()
+        Cache(CacheSession(wrong)).check()
     assert "wrong-word" not in str(caught.value)
 
 
@@ -83,13 +84,13 @@ def test_a_wrong_password_is_refused_without_showing_it(valkey_url: str) -> None
 def test_a_url_nobody_answers_at_is_refused(url: str) -> None:
     """Closed port, wrong scheme, no port: one error."""
     with pytest.raises(SourceRefused):
-        Cache(url).check()
+        Cache(CacheSession(url)).check()
 
 
 def test_a_user_without_info_is_told_the_acl(service: redis.Redis, valkey_url: str) -> None:
     """NOPERM is a failed source with the exact cure; the run can go on."""
     service.acl_setuser("narrow", enabled=True, passwords=["+word"], keys=["*"], commands=["+get", "+client|setname"])
-    state = Cache(valkey_url.replace(f"//:{urlsplit(valkey_url).password}", "//narrow:word")).check()
+    state = Cache(CacheSession(valkey_url.replace(f"//:{urlsplit(valkey_url).password}", "//narrow:word"))).check()
     service.acl_deluser("narrow")
     assert state.presence is Presence.FAILED
     assert "+info" in state.next_act

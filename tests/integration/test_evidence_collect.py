@@ -92,7 +92,9 @@ def test_a_run_keeps_what_every_source_saw(
     assert {name: state.presence.value for name, state in evidence.sources.items()} == {
         "load": "present", "statements": "present", "database": "present", "tables": "present", "plans": "present",
         "cache": "present", "edge": "present", "host": "present", "metrics": "absent", "alerts": "present",
-        "indexes": "present", "profile": "absent", "answers": "absent",
+        "indexes": "present", "profile": "absent", "answers": "absent", "cache commands": "present",
+        "cache slow log": "present", "cache keys": "present", "cache monitor": "absent", "waits": "present",
+        "replicas": "present", "traces": "absent", "logged plans": "absent", "pgbouncer": "absent",
     }  # fmt: skip
     (phase,) = evidence.phases
     (edge,) = evidence.edges

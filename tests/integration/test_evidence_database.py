@@ -308,7 +308,7 @@ def test_a_server_that_is_not_postgresql_is_refused(valkey_url: str, monkeypatch
     monkeypatch.setattr("headway.evidence.session.CONNECT_TIMEOUT_S", 2)
     port = valkey_url.rpartition(":")[2].split("/")[0]
     with pytest.raises(SourceRefused, match="refuses"):
-        Session(f"postgresql://x:y@127.0.0.1:{port}/z").rows("database_connections")
+        Session(f"postgresql://x:y@127.0.0.1:{port}/z").rows("statements_scope")
 
 
 def test_a_killed_connection_fails_the_source_and_keeps_what_it_had(
@@ -354,8 +354,8 @@ def test_a_locked_table_costs_a_second_and_no_more(
 
 def test_a_lost_session_stays_lost_and_says_why(service: psycopg.Connection, session: Session) -> None:
     """The first reason is kept for all collectors that share the connection."""
-    session.rows("database_connections")
+    session.rows("statements_scope")
     service.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'headway'")
     for _ in range(2):
         with pytest.raises(HeadwayError, match="terminating connection"):
-            session.rows("database_connections")
+            session.rows("statements_scope")

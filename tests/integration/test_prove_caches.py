@@ -33,6 +33,7 @@ from headway.prove.borrowed import own_valkey
 from headway.prove.grounds import Grounds
 from headway.prove.remedies import cache, http_cache
 from headway.prove.remedies import compression as compressing
+from headway.prove.replaying import replay
 from load_target import Target, target
 
 if TYPE_CHECKING:
@@ -174,9 +175,7 @@ def test_stale_reads_and_deletes_are_valkey_s_own() -> None:
     stream = made(rng.integers(0, 40, n), np.sort(rng.integers(0, 3 * 10**9, n)), write=rng.random(n) < 0.1)
     with own_valkey() as url, redis.Redis.from_url(url) as client:
         for forget in (False, True):
-            found = cache.replay(
-                client, stream, ttl_s=1.0, entries=40, value_bytes=50, forget_on_write=forget, budget_s=1.0
-            )
+            found = replay(client, stream, ttl_s=1.0, entries=40, value_bytes=50, forget_on_write=forget, budget_s=1.0)
             expected = simulate.run(stream, ttl_s=1.0, forget_on_write=forget)
             reads = float(found.reads.sum())
             assert abs(found.hits.sum() / reads - expected.hit_ratio) < 0.02
@@ -189,8 +188,6 @@ def test_maxmemory_holds_as_many_entries_as_were_chosen() -> None:
     rng = np.random.default_rng(4)
     stream = made(rng.integers(0, 3_000, 12_000), np.sort(rng.integers(0, 3 * 10**9, 12_000)))
     with own_valkey() as url, redis.Redis.from_url(url) as client:
-        found = cache.replay(
-            client, stream, ttl_s=600.0, entries=1_000, value_bytes=300, forget_on_write=False, budget_s=1.0
-        )
+        found = replay(client, stream, ttl_s=600.0, entries=1_000, value_bytes=300, forget_on_write=False, budget_s=1.0)
     assert found.entries == pytest.approx(1_000, rel=0.05)
     assert found.evicted > 1_000

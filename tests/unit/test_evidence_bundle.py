@@ -167,7 +167,8 @@ def test_a_killed_run_is_read_and_says_what_is_missing(tmp_path: Path) -> None:
     assert evidence.phases == ()
     assert {name: state.presence.value for name, state in evidence.sources.items()} == {
         "statements": "failed", "cache": "absent", "host": "failed", "load": "failed", "database": "failed",
-        "tables": "failed", "indexes": "failed", "plans": "failed", "edge": "failed",
+        "tables": "failed", "indexes": "failed", "plans": "failed", "edge": "failed", "waits": "failed",
+        "replicas": "failed", "pgbouncer": "failed", "logged plans": "failed",
     }  # fmt: skip
     assert "hits.hlog" in evidence.sources["load"].detail
 
@@ -184,7 +185,7 @@ def test_rows_come_back_from_parquet(tmp_path: Path) -> None:
     )
     columns.write(tmp_path / "c", CacheUse, [cache, replace(cache, per_second=())])
     columns.write(tmp_path / "e", EdgeUse, [edge])
-    columns.write(tmp_path / "s", Statement, [statement], leave_out=frozenset({"plan", "plan_error"}))
+    columns.write(tmp_path / "s", Statement, [statement], leave_out=frozenset({"plan", "plan_error", "logged"}))
     columns.write(tmp_path / "h", HostSecond, [])
     assert columns.read(tmp_path / "c", CacheUse) == (cache, replace(cache, per_second=()))
     assert columns.read(tmp_path / "e", EdgeUse) == (edge,)

@@ -5,13 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.diagnose.accesses import How, accesses, written_tables
+from headway.diagnose.accesses import accesses
+from headway.diagnose.comparing import How
 from headway.diagnose.index_keys import keys
 from headway.diagnose.rules import duplicate_index, missing_index, slow_statement, unused_index
-from headway.model import Column, Confidence, Database, Evidence, Index, Plan, RemedyKind, Statement, Table, TableScan
+from headway.diagnose.written import writes
+from headway.model import (
+    Column,
+    Confidence,
+    Database,
+    Evidence,
+    Index,
+    LoggedPlan,
+    Plan,
+    RemedyKind,
+    Statement,
+    Table,
+    TableScan,
+)
 from made.judged import made_evidence, made_hits
 
 HITS = made_hits([[1.0] * 100] * 10)
@@ -68,12 +83,27 @@ def test_an_access_is_told_by_table_column_and_comparison() -> None:
     assert [(each.column, each.descending) for each in found[0].order] == [("at", True)]
 
 
+def test_a_plan_that_was_logged_with_real_values_counts_before_one_without() -> None:
+    """The generic plan reads the table whole; with the values that were sent it read six rows: no index is advised."""
+    whole = {"Node Type": "Seq Scan", "Relation Name": "posts", "Schema": "public", "Alias": "posts",
+             "Filter": "(user_id = $1)", "Plan Rows": 50}  # fmt: skip
+    few = {"Node Type": "Index Scan", "Relation Name": "posts", "Alias": "posts", "Index Name": "i",
+           "Index Cond": "(user_id = ?)", "Plan Rows": 6}  # fmt: skip
+    generic = Plan(statement_id="s", json=[{"Plan": whole}], scans=SCANNED.scans)
+    text = "SELECT title FROM posts WHERE user_id = $1"
+    assert len(list(missing_index.find(run(text, plan=generic)))) == 1
+    logged = LoggedPlan(statement_id="s", seen=9, slowest_ns=1e6, plan=few)
+    assert list(missing_index.find(run(text, plan=generic, logged=logged))) == []
+    elsewhere = replace(logged, plan={**few, "Relation Name": "users"})
+    assert len(list(missing_index.find(run(text, plan=generic, logged=elsewhere)))) == 1
+
+
 @given(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join) | st.text(max_size=200))
 def test_no_text_makes_a_rule_fail(text: str) -> None:
     """Whatever stands in pg_stat_statements: a finding or a reason, never an exception, and lines without escapes."""
     found = run(text, plan=SCANNED, temp_blocks_written=10**6)
     accesses(text, COLUMNS)
-    written_tables(text)
+    writes(text)
     for rule in (missing_index, slow_statement):
         assert all(each.line.isprintable() for each in rule.find(found))
         rule.why_not(found, "s")
@@ -89,6 +119,71 @@ def test_a_missing_index_is_advised_and_one_that_is_there_is_named_as_the_reason
     served = run(text, index("by_user", "user_id"))
     assert list(missing_index.find(served)) == []
     assert missing_index.why_not(served, "s") == "the index by_user serves it"
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ("title ILIKE $1", "USING gin (title gin_trgm_ops)"),
+        ("title ~ $1", "USING gin (title gin_trgm_ops)"),
+        ("title LIKE $1", "USING gin (title gin_trgm_ops)"),  # how it begins isn't known
+        ("title LIKE $1 || $2", "(title text_pattern_ops)"),  # the service's own parameter comes first
+        ("title LIKE $2 || $1", "USING gin (title gin_trgm_ops)"),  # the constant does
+        ("title LIKE $2 || $1 || $3", "USING gin (title gin_trgm_ops)"),
+        ("upper(title::text) LIKE upper($1)", "USING gin (upper(title) gin_trgm_ops)"),
+        ("md5(title) = $1", "(md5(title))"),
+        ("length(title) = $1", "(length(title))"),
+        ("title = $1 ORDER BY lower(body) LIMIT $2", "(title, lower(body))"),
+        ("date_trunc($1, at) = $2", None),
+        ("coalesce(title, $1) = $2", None),
+    ],
+)
+def test_patterns_and_expressions_get_the_index_that_can_serve_them(condition: str, index: str | None) -> None:
+    """Trigrams where a B-tree can't; functions of a column alone; none where what is compared isn't known whole."""
+    found = [each.remedies[0].act for each in missing_index.find(run(f"SELECT id FROM posts WHERE {condition}"))]
+    assert [each.partition(" ON posts ")[2] for each in found] == ([index] if index else [])
+
+
+def test_a_pattern_that_is_not_known_needs_no_second_index() -> None:
+    """One that patterns on the column can use is there: whether it is the right one the text doesn't tell."""
+    text = "SELECT id FROM posts WHERE title LIKE $1"
+    there = index("begins", "title", definition="CREATE INDEX begins ON posts USING btree (title text_pattern_ops)")
+    assert list(missing_index.find(run(text, there))) == []
+    assert list(missing_index.find(run(text, index("plain", "title"))))
+
+
+def test_what_writes_cost_is_counted_in_rows_and_by_the_columns_they_set() -> None:
+    """A row of an INSERT writes every index; an UPDATE those that hold what it sets; a DELETE none."""
+    text = "SELECT id FROM posts WHERE user_id = $1"
+
+    def advised(written: str, **known: Any) -> bool:
+        found = run(text, total_ns=5e7, mean_ns=5e6, calls=10, rows=10)
+        values: dict[str, Any] = {"calls": 20, "rows": 20, "total_ns": 1e6, "mean_ns": 5e4, "share_ratio": 0.1}
+        other = Statement(phase=HITS.phase.name, id="w", text=written, stddev_ns=0.0, **values | known)
+        return bool(list(missing_index.find(replace(found, statements=(*found.statements, other)))))
+
+    inserted = "INSERT INTO posts SELECT * FROM users"
+    assert advised(inserted)
+    assert not advised(inserted, rows=100_000)  # in 20 calls
+    assert not advised("UPDATE posts SET (user_id, at) = ($1, $2) WHERE id = $3", calls=9_000, rows=9_000)
+    assert advised("UPDATE posts SET title = user_id WHERE id = $1", calls=9_000, rows=9_000)
+    assert advised("DELETE FROM posts WHERE id = $1", calls=9_000, rows=9_000)
+
+
+def test_many_rows_of_a_few_narrow_columns_are_covered() -> None:
+    """Where they lie on many pages; the same rows side by side, wide ones or few of them are read from the table."""
+
+    def included(text: str, correlation: float = 0.0, **known: Any) -> list[list[str]]:
+        found = run(text, **known)
+        spread = tuple(replace(each, correlation=correlation) for each in found.columns)
+        wished = missing_index.find(replace(found, columns=spread))
+        return [each.remedies[0].parameters["include"] for each in wished]
+
+    narrow = "SELECT at FROM posts WHERE user_id = $1"
+    assert included(narrow, rows=500_000) == [["at"]]
+    assert included(narrow, rows=500_000, correlation=0.98) == [[]]
+    assert included(narrow, rows=50_000) == [[]]
+    assert included("SELECT body FROM posts WHERE user_id = $1", rows=500_000) == [[]]
 
 
 def test_why_there_is_no_advice_is_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 import proving
 from headway.errors import BadInput, BundleDamaged
 from headway.evidence import bundle
-from headway.model import Effect, Estimate, Location, Price, Proof, ProofState, RemedyKind
-from headway.prove import foretold, ledger, record, room, service, values
+from headway.load import histogram
+from headway.model import Effect, Estimate, Location, LoggedPlan, Price, Proof, ProofState, RemedyKind
+from headway.prove import foretold, ledger, prediction, record, room, service, values
 from headway.prove.measure import Paired, paired
 from headway.prove.prediction import predict
 from headway.report import proofs as shown
@@ -114,6 +116,17 @@ def test_what_is_not_one_statement_on_tables_is_refused(text: str) -> None:
         values.slots(values.parsed(text), COLUMNS)
 
 
+def test_values_that_were_logged_are_used_where_they_fit() -> None:
+    """Sets with a value for each parameter; those of a statement that has constants of its own besides are not."""
+    text = "SELECT * FROM posts WHERE user_id = $1 AND title = $2"
+    sets = (("3", "a"), ("3", "a"), ("4", None), ("5",), ("6", "b", "c"))
+    logged = LoggedPlan(statement_id="1", seen=5, slowest_ns=1.0, plan=None, values=sets)
+    statement = replace(proving.statement("1", text), logged=logged)
+    assert values.real(statement, values.parsed(text)) == [("3", "a"), ("4", None)]
+    assert values.real(proving.statement("1", text), values.parsed(text)) == []
+    assert values.real(statement, values.parsed("SELECT 1 FROM posts")) == []
+
+
 @given(st.text(max_size=80))
 def test_no_text_breaks_the_reader_of_statements(text: str) -> None:
     """Any text is a tree or a reason."""
@@ -190,6 +203,32 @@ def test_a_prediction_takes_off_what_the_proof_saved_and_is_compared_with_the_ne
     assert kinds.count("prediction") == len(found)
     record.write(folder, [proof()], found)
     assert "not known to be in place" in foretold.notes(later)[0]
+
+
+def test_a_prediction_from_means_claims_no_more_than_means_say(tmp_path: Path) -> None:
+    """Which requests had the statement isn't known: the interval holds P95 unchanged, and all saved at P95."""
+    run = proving.evidence(tmp_path, proving.statement("1", proving.READ))
+    finding = replace(proving.finding("user_id"), cost_ns=None, location=Location(statement_id="1"))
+    whole = next(each for each in predict(run, [finding], [proof()]) if each.route is None)
+    assert whole.by == prediction.STATEMENTS
+    assert whole.low_ns < whole.predicted_ns < whole.before_ns <= whole.high_ns
+
+
+@given(
+    st.lists(st.integers(1, 500), min_size=1, max_size=60), st.floats(0, 1), st.integers(0, 10**6),
+)  # fmt: skip
+def test_no_way_to_save_so_much_makes_a_lower_p95(times_ms: list[int], share: float, seed: int) -> None:
+    """However a saving is shared out among the requests, none getting more than its own time, P95 stays above it."""
+    times = np.array(times_ms, dtype=np.float64) * 1e6
+    counts = np.bincount(histogram.bucket_of(times.astype(np.int64)), minlength=histogram.BUCKETS)
+    saved = share * float(times.mean())
+    least = prediction.least_ns(counts, saved)
+    left, budget = times.copy(), saved * len(times)
+    for place in np.random.default_rng(seed).permutation(len(times)):
+        cut = min(left[place], budget)
+        left[place], budget = left[place] - cut, budget - cut
+    rank = math.ceil(0.95 * len(times)) - 1
+    assert least <= np.sort(left)[rank] + 1
 
 
 def test_hostile_text_in_proofs_reaches_no_terminal_and_no_browser() -> None:

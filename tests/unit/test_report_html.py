@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from headway.errors import HeadwayError
 from headway.model import Presence, SourceState, State
 from headway.report import html, sections
 from made import report_run as made
+from page_reader import Reader
 
 GOLDEN = Path(__file__).parents[1] / "golden/report/full.html"
 STYLE = Path(html.__file__).parent / "templates/style.css"
@@ -23,25 +23,6 @@ ALLOWED = {
     "h2", "h3", "h4", "p", "small", "b", "strong", "br", "a", "ul", "li", "dl", "dt", "dd", "table", "thead", "tbody",
     "tr", "th", "td", "details", "summary", "code", "pre", "figure", "figcaption", "svg", "path", "line", "rect", "i",
 }  # fmt: skip
-
-
-class Reader(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-        self.feed(page)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
 
 
 def normal(page: str) -> str:

@@ -238,7 +238,7 @@ def collector() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 def test_spans_reach_the_collector_as_otlp_has_them(collector: tuple[str, list[dict[str, Any]]]) -> None:
     """Sampled by the caller: sent, with its parent; the message is read back by OpenTelemetry's own definition."""
-    from google.protobuf import json_format  # type: ignore[import-untyped]
+    from google.protobuf import json_format
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     url, got = collector

@@ -15,6 +15,7 @@ from headway.model import ExitCode
 
 EXAMPLES = options.examples(
     "headway diagnose",
+    "headway diagnose --format html -o findings.html",
     "headway diagnose latest~1 --format sarif -o headway.sarif",
     "headway diagnose --accept 3 --reason 'read once a month'",
     "headway diagnose --why-not 'FROM posts WHERE user_id'",
@@ -25,6 +26,7 @@ class Form(StrEnum):
     TEXT = "text"
     JSON = "json"
     SARIF = "sarif"
+    HTML = "html"
 
 
 def diagnose(
@@ -57,7 +59,8 @@ def diagnose(
     """
     from headway import diagnosing
     from headway.diagnose import accepted
-    from headway.report import advice, sarif
+    from headway.prove import record
+    from headway.report import advice, advice_page, sarif
 
     found = diagnosing.diagnosis(root, run)
     if why_not is not None:
@@ -72,6 +75,10 @@ def diagnose(
         raise BadInput("--reason goes with --accept", next_act="say which finding: --accept 3")
     if format is Form.SARIF:
         text = sarif.render(found.ranked, found.evidence)
+    elif format is Form.HTML:
+        folder = found.evidence.folder
+        both = record.read(folder), record.predictions(folder)
+        text = advice_page.page(found.ranked, found.evidence, found.stale, *both)
     elif format is Form.JSON:
         text = advice.as_json(found.ranked, found.evidence, found.stale)
     else:

@@ -20,6 +20,7 @@ from headway.cli import (
     prove,
     run,
     scale,
+    traces,
     validate,
 )
 from headway.errors import HeadwayError
@@ -45,6 +46,7 @@ app.command("breakpoint", epilog=breakpoint.EXAMPLES)(breakpoint.breakpoint)
 app.command("prove", epilog=prove.EXAMPLES)(prove.prove)
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("scale", epilog=scale.EXAMPLES)(scale.scale)
+app.command("traces", epilog=traces.EXAMPLES)(traces.traces)
 app.command("validate", epilog=validate.EXAMPLES)(validate.validate)
 
 

@@ -14,7 +14,7 @@ import typer
 from headway.cli.wire import WireOptions
 from headway.conventions import LAB_FOLDER, STATE_FOLDER
 from headway.errors import BadInput
-from headway.model import Sources
+from headway.model import Sources, TraceIntake
 
 if TYPE_CHECKING:
     from headway.line import Means
@@ -57,7 +57,26 @@ DatabaseOption = Annotated[
 CacheOption = Annotated[
     str | None, typer.Option("--cache-url", envvar="HEADWAY_CACHE_URL", help="Redis or Valkey to read INFO from.")
 ]
+CacheMonitorOption = Annotated[
+    bool,
+    typer.Option(
+        "--cache-monitor",
+        help="Infer hits and misses by key from bursts of MONITOR, which slow the cache meanwhile.",
+    ),
+]
 EdgeLogOption = Annotated[Path | None, typer.Option("--edge-log", help="nginx access log in JSON, with cache status.")]
+DatabaseLogOption = Annotated[
+    Path | None,
+    typer.Option("--database-log", help="PostgreSQL's log, JSON or CSV, or its folder: plans by auto_explain."),
+]
+PgBouncerOption = Annotated[
+    str | None,
+    typer.Option("--pgbouncer-url", envvar="HEADWAY_PGBOUNCER_URL", help="PgBouncer's admin console, to read pools."),
+]
+ShowValuesOption = Annotated[
+    bool,
+    typer.Option("--show-values", help="Keep values in logged plans, statements, paths; else they are removed."),
+]
 MetricsOption = Annotated[str | None, typer.Option("--metrics-url", help="Where the service shows Prometheus metrics.")]
 PrometheusOption = Annotated[str | None, typer.Option("--prometheus-url", help="A Prometheus server's address.")]
 RulesOption = Annotated[list[Path] | None, typer.Option("--rules", help="A Prometheus rule file; may be repeated.")]
@@ -83,6 +102,14 @@ AnswersOption = Annotated[
 ]
 ProfileOption = Annotated[
     bool, typer.Option("--profile", help="Sample the stacks of the watched Python processes while it is measured.")
+]
+
+
+TracesOption = Annotated[
+    bool, typer.Option("--traces", help="Receive OpenTelemetry traces while it runs; see 'headway traces'.")
+]
+TracesAtOption = Annotated[
+    str | None, typer.Option("--traces-at", metavar="[HOST:]PORT", help="Receive them there; default 127.0.0.1:4318.")
 ]
 
 
@@ -114,13 +141,19 @@ class Asked(WireOptions):
     lab: LabOption = False
     database_url: DatabaseOption = None
     cache_url: CacheOption = None
+    cache_monitor: CacheMonitorOption = False
     edge_log: EdgeLogOption = None
+    database_log: DatabaseLogOption = None
+    pgbouncer_url: PgBouncerOption = None
+    show_values: ShowValuesOption = False
     metrics_url: MetricsOption = None
     prometheus_url: PrometheusOption = None
     rules: RulesOption = None
     watch: WatchOption = None
     answers: AnswersOption = True
     profile: ProfileOption = False
+    traces: TracesOption = False
+    traces_at: TracesAtOption = None
     otlp: OtlpOption = None
     metrics_port: MetricsPortOption = None
     workers: WorkersOption = None
@@ -151,14 +184,26 @@ class Asked(WireOptions):
             target_url=base.target_url,
             database_url=self.database_url or base.database_url,
             cache_url=self.cache_url or base.cache_url,
+            cache_monitor=self.cache_monitor,
             edge_log=self.edge_log or base.edge_log,
+            database_log=self.database_log or base.database_log,
+            pgbouncer_url=self.pgbouncer_url or base.pgbouncer_url,
             metrics_url=self.metrics_url or base.metrics_url,
             prometheus_url=self.prometheus_url or base.prometheus_url,
             rule_files=(*base.rule_files, *(self.rules or ())),
             processes=(*base.processes, *watched(self.watch)),
             answers=self.answers,
             profile=self.profile,
+            traces=self._traces(),
+            show_values=self.show_values,
         )
+
+    def _traces(self) -> TraceIntake | None:
+        from headway.evidence.otlp import settings
+
+        if self.traces_at is not None:
+            return settings.place(self.traces_at)
+        return TraceIntake() if self.traces else None
 
     def means(self) -> Means:
         """What makes the load, and who sees its metrics while it lasts."""

@@ -111,10 +111,11 @@ def _lab_sources(state: Path) -> Sources:
 
 def _with_the_shop(wish: Wish, state: Path) -> Wish:
     from headway import proving
-    from headway.lab import Lab, shop
+    from headway.lab import Lab, shop, stages
 
     status = Lab(state).status()
-    words, environment, folder = shop.command(shop.shop_folder(), port="{port}", room=state, settings=status.settings)
+    settings = {name: value for name, value in status.settings.items() if name != stages.TRACES_SETTING}
+    words, environment, folder = shop.command(shop.shop_folder(), port="{port}", room=state, settings=settings)
     # Against the copy alone: without the lab's cache, edge and replica, which hold answers of the real database.
     alone = {"SHOP_DATABASE_URL": "{database_url}", "SHOP_CACHE": "", "SHOP_REPLICA_URL": "", "SHOP_EDGE_TTL_S": "0"}
     return proving.with_service(wish, words=words, environment={**environment, **alone}, folder=folder)

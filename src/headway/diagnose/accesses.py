@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from headway.diagnose.statement_shape import parsed
+from headway.diagnose.comparing import How, Predicate, expression, how_of, plain, predicate, sides
+from headway.diagnose.statement_shape import tree_of
 from headway.diagnose.words import quoted
 
 if TYPE_CHECKING:
@@ -27,47 +27,22 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"\$(\d+)")
 _TYPED = re.compile(r"\b(date|time|timestamp|timestamptz|uuid|inet|jsonb?)\s+(\$\d+)", re.IGNORECASE)
 """`date '2026-01-01'` is normalised to `date $1`, which is no SQL."""
-_SWAPPED = {exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE, exp.EQ: exp.EQ}
-_RANGES = (exp.GT, exp.GTE, exp.LT, exp.LTE)
 _SCOPES = (exp.Select, exp.Update, exp.Delete)
 
 
-class How(StrEnum):
-    """How a column, or an expression of one, is compared."""
-
-    EQUAL = "="
-    ANY = "= ANY"  # one of several values: the rows come in no order
-    RANGE = "range"
-    PREFIX = "prefix"  # LIKE 'x%'
-    INSIDE = "inside"  # LIKE '%x%', ILIKE
-    CONTAINS = "@>"  # arrays, jsonb
-    NULL = "is null"
-    NOT_NULL = "is not null"
-    TRUE = "is true"
-    FALSE = "is false"
-    JOIN = "join"  # equal to another table's column
-
-
 @dataclass(frozen=True, kw_only=True)
-class Predicate:
-    """`key` is the column, quoted where it must be, or an expression over columns as SQL; `column` its first column."""
+class Ordered:
+    """One part of the rows' order. `key` is the column, quoted where it must be, or an expression of it as SQL."""
 
-    how: How
-    key: str
     column: str
-    other: str | None = None  # of a join: the other table's alias
+    key: str
+    descending: bool
+    nulls_default: bool  # NULLs where an index has them
 
     @property
     def plain(self) -> bool:
         """A column itself, not an expression of it."""
         return self.key == quoted(self.column)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ordered:
-    column: str
-    descending: bool
-    nulls_default: bool  # NULLs where an index has them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,26 +83,13 @@ def accesses(text: str, columns: Mapping[str, frozenset[str]]) -> tuple[Access, 
     return tuple(found)
 
 
-def written_tables(text: str) -> frozenset[str]:
-    """The tables that a statement inserts into, updates or deletes from."""
-    tree = read_sql(text)
-    if tree is None:
-        return frozenset()
-    found = set()
-    for each in tree.find_all(exp.Insert, exp.Update, exp.Delete):
-        table = each.find(exp.Table)
-        if table is not None:
-            found.add(_name(table))
-    return frozenset(found)
-
-
 def read_sql(text: str) -> Node | None:
-    """A normalised statement's syntax tree; None: it can't be parsed."""
-    return parsed(_NUMBER.sub(r"$\1 ", _TYPED.sub(r"CAST(\2 AS \1)", text)))
+    """A normalised statement's syntax tree, its parameters with their own numbers; None: it can't be parsed."""
+    return tree_of(_NUMBER.sub(r"$\1 ", _TYPED.sub(r"CAST(\2 AS \1)", text)))
 
 
 def _of_scope(scope: Node, columns: Mapping[str, frozenset[str]]) -> Iterator[Access]:
-    tables = {each.alias_or_name: _name(each) for each in _own(scope, exp.Table) if each.name}
+    tables = {each.alias_or_name: name_of(each) for each in _own(scope, exp.Table) if each.name}
     tables = {alias: name for alias, name in tables.items() if name in columns}
     if not tables:
         return
@@ -139,11 +101,11 @@ def _of_scope(scope: Node, columns: Mapping[str, frozenset[str]]) -> Iterator[Ac
         if isinstance(condition, exp.Or):
             torn |= {alias for column in _own(condition, exp.Column) if (alias := place.of(column)) is not None}
             continue
-        for alias, predicate in _predicates(condition, place):
-            if predicate is None:
+        for alias, made in _predicates(condition, place):
+            if made is None:
                 functions[alias].append(condition.sql("postgres"))
             else:
-                predicates[alias].append(predicate)
+                predicates[alias].append(made)
     alias_of_order, order = _order(scope, place)
     for alias, table in tables.items():
         yield Access(
@@ -213,98 +175,23 @@ def _predicates(condition: Node, place: _Place) -> Iterator[tuple[str, Predicate
         if isinstance(other, exp.Column):
             left, right = place.of(condition.this), place.of(other)
             if left is not None and right is not None and left != right:
-                yield left, _plain(How.JOIN, condition.this, other=right)
-                yield right, _plain(How.JOIN, other, other=left)
+                yield left, plain(How.JOIN, condition.this, other=right)
+                yield right, plain(How.JOIN, other, other=left)
                 return
-    for side, rest, kind in _sides(condition):
+    for side, rest, kind in sides(condition):
         column = next(iter(_own(side, exp.Column)), None)
         alias = place.of(column) if isinstance(column, exp.Column) else None
         if alias is None or not isinstance(column, exp.Column) or _depends_on(rest, alias, place):
             continue
-        how = _how(condition, kind, rest)
+        how = how_of(condition, kind, rest)
         if how is not None:
-            yield alias, _predicate(how, side, column)
+            yield alias, predicate(how, side, column)
         return
-
-
-def _sides(condition: Node) -> Iterator[tuple[Node, Node, type[Node]]]:
-    """(what is compared, with what, how): each side in turn where they can be swapped."""
-    kind = type(condition)
-    if isinstance(condition, (exp.Column, exp.Not)):
-        inner = condition.this if isinstance(condition, exp.Not) else condition
-        if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
-            yield inner.this.unnest(), None, kind
-        elif isinstance(inner, exp.Column):
-            yield inner, None, kind
-        return
-    if isinstance(condition, exp.Binary):
-        yield condition.this.unnest(), condition.expression, kind
-        if kind in _SWAPPED:
-            yield condition.expression.unnest(), condition.this, _SWAPPED[kind]
-    elif isinstance(condition, (exp.Between, exp.In)):
-        yield condition.this.unnest(), None, kind
 
 
 def _depends_on(rest: Node, alias: str, place: _Place) -> bool:
     """Whether what it is compared with is of the same table: that is known only row by row."""
     return rest is not None and any(place.of(each) == alias for each in _own(rest, exp.Column))
-
-
-def _how(condition: Node, kind: type[Node], rest: Node) -> How | None:  # noqa: PLR0911
-    if isinstance(condition, exp.Column):
-        return How.TRUE
-    if isinstance(condition, exp.Not):
-        return How.NOT_NULL if isinstance(condition.this, exp.Is) else How.FALSE
-    if isinstance(condition, exp.Is):
-        found = How.NOT_NULL if condition.args.get("negate") else How.NULL
-        return found if isinstance(rest, exp.Null) else None
-    if isinstance(condition, exp.In) or (kind is exp.EQ and isinstance(rest, exp.Any)):
-        several = not isinstance(condition, exp.In) or len(condition.expressions) != 1
-        return How.ANY if several else How.EQUAL
-    if kind is exp.EQ:
-        return How.EQUAL
-    if kind in _RANGES or isinstance(condition, exp.Between):
-        return How.RANGE
-    if isinstance(condition, (exp.Like, exp.ILike)):
-        return _pattern(condition, rest)
-    return How.CONTAINS if isinstance(condition, exp.ArrayContainsAll) else None
-
-
-def _pattern(condition: Node, rest: Node) -> How | None:
-    """What the pattern is made of: `$1 || '%'` is a prefix, `'%' || $1 || '%'` is not; a whole `$1` can't be told."""
-    if isinstance(rest, exp.Literal):
-        text = str(rest.this)
-        starts = text.startswith(("%", "_"))
-    else:
-        parts = list(rest.flatten()) if isinstance(rest, exp.DPipe) else []
-        if len(parts) < 2:
-            return None
-        starts = not isinstance(parts[-1], exp.Parameter) and len(parts) > 2
-    return How.INSIDE if starts or isinstance(condition, exp.ILike) else How.PREFIX
-
-
-def _predicate(how: How, side: Node, column: exp.Column) -> Predicate | None:
-    if isinstance(side, exp.Column):
-        return _plain(how, side)
-    # What constant stands in an expression is not known: pg_stat_statements leaves it out.
-    if how in {How.NULL, How.NOT_NULL, How.CONTAINS} or not _immutable(side) or side.find(exp.Parameter) is not None:
-        return None
-    bare = side.copy()
-    for each in bare.find_all(exp.Column):
-        each.set("table", None)
-    text = bare.sql("postgres")
-    return Predicate(how=how, key=text if isinstance(side, exp.Lower | exp.Upper) else f"({text})", column=column.name)
-
-
-def _immutable(side: Node) -> bool:
-    """Whether an index may hold the expression: of those that are common, these don't depend on any setting."""
-    if isinstance(side, (exp.Lower, exp.Upper)):
-        return isinstance(side.this, exp.Column)
-    return isinstance(side, (exp.JSONExtractScalar, exp.JSONBExtractScalar)) and isinstance(side.this, exp.Column)
-
-
-def _plain(how: How, column: exp.Column, *, other: str | None = None) -> Predicate:
-    return Predicate(how=how, key=quoted(column.name), column=column.name, other=other)
 
 
 def _order(scope: Node, place: _Place) -> tuple[str | None, tuple[Ordered, ...]]:
@@ -315,15 +202,20 @@ def _order(scope: Node, place: _Place) -> tuple[str | None, tuple[Ordered, ...]]
     found: list[Ordered] = []
     aliases: set[str | None] = set()
     for each in order.expressions:
-        column = each.this if isinstance(each, exp.Ordered) else each
-        if not isinstance(column, exp.Column):
+        by = each.this if isinstance(each, exp.Ordered) else each
+        key = expression(by)
+        if key is None:
             return None, ()
+        column = by.find(exp.Column)
         aliases.add(place.of(column))
         descending = bool(each.args.get("desc"))
         first = each.args.get("nulls_first")
         found.append(
-            Ordered(column=column.name, descending=descending, nulls_default=first is None or bool(first) == descending)
-        )
+            Ordered(
+                column=column.name, key=key, descending=descending,
+                nulls_default=first is None or bool(first) == descending,
+            )
+        )  # fmt: skip
     (alias, *more) = aliases
     return (alias, tuple(found)) if not more and alias is not None else (None, ())
 
@@ -346,5 +238,6 @@ def _selected(scope: Node, alias: str, place: _Place) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(each.name for each in columns if place.of(each) == alias))
 
 
-def _name(table: Node) -> str:
+def name_of(table: Node) -> str:
+    """A table as the catalog has it: schema-qualified unless public."""
     return f"{table.db}.{table.name}" if table.db and table.db != "public" else str(table.name)

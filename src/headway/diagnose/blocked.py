@@ -13,7 +13,7 @@ from headway.diagnose import profiled, profiled_routes
 from headway.diagnose.windows import answered
 from headway.evidence.stacks import CPU, WALL
 from headway.load import histogram
-from headway.thresholds import (
+from headway.thresholds.rules import (
     BLOCKING_HOLD_MIN_NS,
     BLOCKING_MIN_LOOP_RATIO,
     BLOCKING_MIN_WALL_SAMPLES,

@@ -66,8 +66,10 @@ def _from_traces(
     seen, asked = sum(counts.values()), answered(hits)
     notes = [f"server spans of {seen:,} requests, {asked:,} were answered"] if seen != asked else []
     cpu = _processor_ns(evidence, hits)
+    routes = [each for each in counts if each is not None][:MOST_ROUTES]
+    requests.prepare((route, *BANDS[band]) for route in (None, *routes) for band in BANDS)
     found = [_budget(evidence, hits, requests, None, None, cpu.get(None), notes)]
-    for route in [each for each in counts if each is not None][:MOST_ROUTES]:
+    for route in routes:
         index = next((i for i, name in enumerate(evidence.routes) if profiled_routes.same_route(name, route)), None)
         if index is not None and counts[route] >= MIN_TRACED and histogram.fold(hits.response, index).any():
             found.append(_budget(evidence, hits, requests, route, index, cpu.get(route), []))

@@ -9,7 +9,7 @@ import numpy as np
 
 from headway.diagnose.hit_rates import che, curves, simulate, stale
 from headway.promises.spoken import duration_text
-from headway.thresholds import CACHE_KNEE_RATIO, CACHE_STALE_MAX_RATIO
+from headway.thresholds.rules import CACHE_KNEE_RATIO, CACHE_STALE_MAX_RATIO
 
 if TYPE_CHECKING:
     from headway.diagnose.hit_rates.shards import Sample

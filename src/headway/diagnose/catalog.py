@@ -6,11 +6,11 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from headway.diagnose.accesses import How
-from headway.thresholds import UNKNOWN_EQUALITY_RATIO, UNKNOWN_PATTERN_RATIO, UNKNOWN_RANGE_RATIO
+from headway.diagnose.comparing import How
+from headway.thresholds.rules import UNKNOWN_EQUALITY_RATIO, UNKNOWN_PATTERN_RATIO, UNKNOWN_RANGE_RATIO
 
 if TYPE_CHECKING:
-    from headway.diagnose.accesses import Predicate
+    from headway.diagnose.comparing import Predicate
     from headway.model import Column, Evidence, Index
 
 SEVERAL = 5

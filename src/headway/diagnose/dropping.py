@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headway.diagnose.accesses import written_tables
 from headway.diagnose.words import quoted
+from headway.diagnose.written import entries
 from headway.model import Remedy, RemedyKind
-from headway.thresholds import INDEX_WRITE_NS
+from headway.thresholds.rules import INDEX_WRITE_NS
 
 if TYPE_CHECKING:
     from headway.model import Evidence, Index, PhaseHits
@@ -28,10 +28,11 @@ def dropped(index: Index, *, because: str) -> Remedy:
     )  # fmt: skip
 
 
-def writes(evidence: Evidence, hits: PhaseHits, table: str) -> int:
-    """Calls in the phase that wrote to the table."""
-    own = (each for each in evidence.statements if each.phase == hits.phase.name and not each.nested)
-    return sum(each.calls for each in own if table in written_tables(each.text))
+def writes(evidence: Evidence, hits: PhaseHits, index: Index) -> int:
+    """Entries that the phase's statements wrote to the index."""
+    own = [each for each in evidence.statements if each.phase == hits.phase.name]
+    columns = [each.name for each in evidence.columns if each.table == index.table]
+    return entries(own, index.table, index.definition.partition(" USING ")[2], columns)
 
 
 def share(evidence: Evidence, hits: PhaseHits, calls: int) -> float:
@@ -41,7 +42,7 @@ def share(evidence: Evidence, hits: PhaseHits, calls: int) -> float:
     return min(1.0, calls * INDEX_WRITE_NS / total_ns) if total_ns else 0.0
 
 
-def busiest(evidence: Evidence, table: str) -> tuple[PhaseHits, int] | None:
-    """The phase that wrote most to the table, and how often; None: the run has no phase."""
-    found = [(hits, writes(evidence, hits, table)) for hits in evidence.phases]
+def busiest(evidence: Evidence, index: Index) -> tuple[PhaseHits, int] | None:
+    """The phase that wrote most to the index, and how often; None: the run has no phase."""
+    found = [(hits, writes(evidence, hits, index)) for hits in evidence.phases]
     return max(found, key=lambda each: each[1], default=None)

@@ -11,20 +11,24 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headway.diagnose.accesses import How
+from headway.diagnose.comparing import How
 from headway.diagnose.words import quoted
-from headway.thresholds import INDEX_FEW_ROWS, INDEX_MOST_MATCHING_RATIO, INDEXED_MIN_TABLE_ROWS
+from headway.thresholds import INDEXED_MIN_TABLE_ROWS
+from headway.thresholds.rules import INDEX_FEW_ROWS, INDEX_MOST_MATCHING_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headway.diagnose.accesses import Access, Ordered, Predicate
+    from headway.diagnose.accesses import Access, Ordered
     from headway.diagnose.catalog import Catalog
+    from headway.diagnose.comparing import Predicate
     from headway.model import Index
 
 MOST_KEYS = 5
 COVERED_BYTES = 64
 COVERED_COLUMNS = 2
+COVERED_MOST_CORRELATION = 0.9
+"""From here on the rows of one value lie on neighbouring pages, and there is little to spare."""
 _FOLLOWED = frozenset({How.EQUAL, How.JOIN})
 _WHOLE = frozenset({How.NULL, How.NOT_NULL, How.TRUE, How.FALSE})
 _CONDITIONS = {How.NULL: "{} IS NULL", How.NOT_NULL: "{} IS NOT NULL", How.TRUE: "{}", How.FALSE: "NOT {}"}
@@ -77,7 +81,8 @@ def wanted(access: Access, catalog: Catalog, *, rows_a_call: float | None, drive
         return _nothing(access)
     ratio = found.ratio
     if rows_a_call is not None and not found.sorts:
-        ratio = min(ratio, rows_a_call / rows) if _open(access) else max(ratio, min(1.0, rows_a_call / rows))
+        given = min(1.0, rows_a_call / rows)  # at least so many are left by what an index could hold
+        ratio = given if _open(access) else max(ratio, given)
     if ratio > INDEX_MOST_MATCHING_RATIO and not found.sorts:
         return f"its conditions leave {ratio:.0%} of the rows of {access.table}: reading it whole is as fast"
     found = replace(found, ratio=ratio)
@@ -201,7 +206,7 @@ def _then(access: Access, *, several: bool) -> tuple[tuple[str, ...], bool]:
 def _sorted(order: Sequence[Ordered]) -> list[str]:
     """Keys in the rows' order; an index is read backwards as well, so directions matter only where they differ."""
     mixed = len({each.descending for each in order}) > 1
-    return [f"{quoted(each.column)}{' DESC' if mixed and each.descending else ''}" for each in order]
+    return [f"{each.key}{' DESC' if mixed and each.descending else ''}" for each in order]
 
 
 def _where(access: Access, catalog: Catalog, *, keys: bool) -> tuple[str | None, float]:
@@ -224,7 +229,8 @@ def _where(access: Access, catalog: Catalog, *, keys: bool) -> tuple[str | None,
 def _special(access: Access, catalog: Catalog, rows: float) -> Wanted | None:
     """Trigrams for a pattern that begins anywhere, GIN for members of arrays and documents."""
     for each in access.predicates:
-        if each.how is How.INSIDE and each.plain:
+        trigrams = each.how is How.INSIDE or (each.how is How.LIKE and not _patterned(access.table, each, catalog))
+        if trigrams:
             return Wanted(
                 table=access.table, equal=(f"{each.key} gin_trgm_ops",), method="gin", rows=rows,
                 ratio=catalog.ratio(access.table, each),
@@ -236,9 +242,19 @@ def _special(access: Access, catalog: Catalog, rows: float) -> Wanted | None:
     return None
 
 
+def _patterned(table: str, predicate: Predicate, catalog: Catalog) -> bool:
+    """Whether an index is there that some pattern on the column could use: then that one may be what is used."""
+    made = (index.definition for index in catalog.indexes(table) if _bare(predicate.key) in map(_bare, index.columns))
+    return any("pattern_ops" in each or "_trgm_ops" in each for each in made)
+
+
 def _covering(access: Access, catalog: Catalog, found: Wanted, rows_a_call: float | None) -> tuple[str, ...]:
-    """One or two narrow columns that would spare the table's pages, where many rows are read a call."""
-    if access.selected is None or found.method != "btree" or (rows_a_call or 0.0) < INDEX_FEW_ROWS:
+    """One or two narrow columns that would spare the table's pages, where many rows from many pages are read a call."""
+    read = found.ratio * found.rows if rows_a_call is None and not access.limited and not _open(access) else rows_a_call
+    if access.selected is None or found.method != "btree" or (read or 0.0) < INDEX_FEW_ROWS:
+        return ()
+    first = catalog.column(access.table, found.keys[0].strip('"'))
+    if first is not None and abs(first.correlation or 0.0) >= COVERED_MOST_CORRELATION:
         return ()
     keys = {_bare(each) for each in found.keys}
     extra = [each for each in access.selected if _bare(quoted(each)) not in keys]
@@ -265,7 +281,7 @@ def _nothing(access: Access) -> str:
 
 def _open(access: Access) -> bool:
     """Whether how much its conditions leave is not known from statistics."""
-    return any(each.how in {How.RANGE, How.PREFIX, How.INSIDE, How.CONTAINS} for each in access.predicates)
+    return any(each.how in {How.RANGE, How.PREFIX, How.INSIDE, How.LIKE, How.CONTAINS} for each in access.predicates)
 
 
 def _left(found: Wanted, keys: Sequence[str], catalog: Catalog) -> float:

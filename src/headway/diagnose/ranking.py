@@ -23,6 +23,23 @@ def _weight(finding: Finding) -> float:
     return finding.share_ratio if finding.weight_ratio is None else finding.weight_ratio
 
 
+def told_once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """
+    The findings without those that only say how much a statement takes where another says what to do about it.
+
+    `explain` gets them all: a phase's own figures explain it better than a cause that was found in another phase.
+    """
+    handled = {each for finding in findings if finding.remedies for each in _statements(finding)}
+    return tuple(each for each in findings if each.remedies or not _statements(each) or _statements(each) - handled)
+
+
+def _statements(finding: Finding) -> frozenset[str]:
+    """The statements it speaks of."""
+    own = () if finding.location.statement_id is None else (finding.location.statement_id,)
+    named = (str(each) for remedy in finding.remedies for each in remedy.parameters.get("statement_ids") or ())
+    return frozenset((*own, *named))
+
+
 def explain(findings: Sequence[Finding], subject: Subject, phase: str, *, side: Side | None = None) -> Finding | None:
     """
     The line of evidence that explains most of a broken clause.

@@ -150,6 +150,10 @@ def repeats(trace: TraceSpans, words: Words, *, least: int = 2) -> list[Repeat]:
         least: calls from which a statement is repeated.
     """
     owner = entries(trace)
+    # Of an ORM's span and its driver's below it, both with the statement, the outer one is the call.
+    above = trace.parent.clip(0)
+    call = (trace.kind == CLIENT) & (trace.statement >= 0)
+    owner[call & call[above] & (trace.parent >= 0) & (trace.statement[above] == trace.statement)] = NONE
     asked = (owner != NONE) & (trace.statement >= 0)
     found: list[Repeat] = []
     if np.count_nonzero(asked) < least:

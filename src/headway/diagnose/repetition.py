@@ -17,7 +17,7 @@ import numpy as np
 from headway.diagnose.repeats import Manner
 from headway.diagnose.statement_shape import Kind
 from headway.model import Confidence
-from headway.thresholds import (
+from headway.thresholds.rules import (
     N_PLUS_ONE_CONSTANT_MIN_CALLS,
     N_PLUS_ONE_FOLLOWING_MIN_CALLS,
     N_PLUS_ONE_MIN_CALLS,

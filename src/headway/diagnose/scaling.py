@@ -26,7 +26,8 @@ from headway.evidence import fetch
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.model import LoadModel, Phase, Presence
-from headway.thresholds import CONFIDENCE_RATIO, SCALING_MIN_SLOPE
+from headway.thresholds import CONFIDENCE_RATIO
+from headway.thresholds.rules import SCALING_MIN_SLOPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

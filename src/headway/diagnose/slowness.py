@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from headway.diagnose.accesses import How, accesses, read_sql
+from headway.diagnose.accesses import accesses, read_sql
+from headway.diagnose.comparing import How
 from headway.diagnose.words import quoted
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
+from headway.thresholds import INDEXED_MIN_TABLE_ROWS
+from headway.thresholds.rules import (
     INDEX_FEW_ROWS,
-    INDEXED_MIN_TABLE_ROWS,
     MISESTIMATE_MIN_RATIO,
     MISESTIMATE_MIN_ROWS,
     OFFSET_MIN_BLOCKS_A_ROW,
@@ -92,7 +93,7 @@ def _offset(statement: Statement, access: Access, catalog: Catalog) -> Reason | 
     rows = max(1.0, statement.rows / max(1, statement.calls))
     blocks = (statement.blocks_hit + statement.blocks_read) / max(1, statement.calls)
     known = catalog.rows(access.table)
-    if not access.offset or not access.order or known is None or known <= INDEXED_MIN_TABLE_ROWS:
+    if not access.offset or not _by_columns(access) or known is None or known <= INDEXED_MIN_TABLE_ROWS:
         return None
     if blocks / rows < OFFSET_MIN_BLOCKS_A_ROW and blocks < INDEX_FEW_ROWS:
         return None
@@ -112,6 +113,11 @@ def _offset(statement: Statement, access: Access, catalog: Catalog) -> Reason | 
             "columns that may be NULL need a condition of their own",
         ),
     )  # fmt: skip
+
+
+def _by_columns(access: Access) -> bool:
+    """Whether the rows have an order, of columns themselves."""
+    return bool(access.order) and all(each.plain for each in access.order)
 
 
 def _keyset(text: str, access: Access) -> str | None:

@@ -87,10 +87,15 @@ def numbered(text: str) -> str:
 
 def parsed(text: str) -> exp.Expression | None:
     """The statement as a tree, or None: too long, cut off, more than one, or of another language."""
+    return None if len(text) > LONGEST else tree_of(numbered(text))
+
+
+def tree_of(text: str) -> exp.Expression | None:
+    """The same of a text whose placeholders are `$1` already, with its own numbers."""
     if len(text) > LONGEST:
         return None
     try:
-        trees = sqlglot.parse(numbered(text), read="postgres")
+        trees = sqlglot.parse(text, read="postgres")
     except (SqlglotError, RecursionError, ValueError):
         return None
     return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Expression) else None

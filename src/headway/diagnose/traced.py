@@ -13,7 +13,7 @@ from headway.errors import BundleDamaged
 from headway.evidence.collector import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -40,10 +40,11 @@ SELECT trace_id, span_id FROM (
 WHERE rank BETWEEN $from AND $to ORDER BY hash(span_id) LIMIT $most
 """
 _SPANS = """
-SELECT s.trace_id, s.span_id, s.parent_id, s.kind, s.name::VARCHAR, s.system::VARCHAR, s.start_ns,
-  s.start_ns + s.duration_ns
+SELECT s.trace_id, s.span_id, s.parent_id, s.kind, s.name::VARCHAR AS name, s.system::VARCHAR AS system, s.start_ns,
+  s.start_ns + s.duration_ns AS end_ns
 FROM read_parquet($file) s SEMI JOIN chosen c ON s.trace_id = c.trace_id
 """
+_NEAR = "SELECT n.* FROM near n SEMI JOIN chosen c ON n.trace_id = c.trace_id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +56,25 @@ class Taken:
 
 
 class Requests:
-    """The requests of one phase, by their topmost server spans."""
+    """The requests that began in a stretch of time, unix ns, by their topmost server spans."""
 
-    def __init__(self, connection: DuckDBPyConnection, file: Path, hits: PhaseHits) -> None:
+    def __init__(self, connection: DuckDBPyConnection, file: Path, low: int, high: int) -> None:
         self._connection = connection
         self._file = str(file)
-        low = int(hits.started_at_s * 1e9)
+        self._near: frozenset[tuple[str | None, float, float]] = frozenset()
         connection.execute("DROP TABLE IF EXISTS roots")
-        connection.execute(_ROOTS, {"file": self._file, "low": low, "high": low + int(hits.seconds * 1e9)})
+        connection.execute(_ROOTS, {"file": self._file, "low": low, "high": high})
 
     def by_route(self) -> dict[str | None, int]:
         """Requests by route, the most first; those of spans that name none under None."""
         rows = self._connection.execute("SELECT route, count(*) FROM roots GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
         return dict(rows)
+
+    def prepare(self, wanted: Iterable[tuple[str | None, float, float]]) -> None:
+        """Read the spans of what will be taken, (route, low, high) each, in one go: else each takes a whole reading."""
+        self._near = frozenset(wanted)
+        self._choose([row for each in self._near for row in self._ranked(*each)])
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE near AS {_SPANS}", {"file": self._file})
 
     def take(self, route: str | None, low: float, high: float) -> Taken:
         """
@@ -77,15 +84,13 @@ class Requests:
             route: None for all.
             low, high: 0.45 and 0.55 are the middle tenth.
         """
-        values = {"route": route, "from": low, "to": high, "most": SAMPLED}
-        ids = self._connection.execute(_RANKED, values).fetchall()
+        ids = self._ranked(route, low, high)
         roots = {bytes(trace): bytes(span) for trace, span in ids}
-        self._connection.execute("CREATE OR REPLACE TEMP TABLE chosen (trace_id BLOB)")
-        if roots:
-            self._connection.executemany("INSERT INTO chosen VALUES (?)", [[trace] for trace in roots])
+        self._choose(ids)
         traces: dict[bytes, list[Span]] = defaultdict(list)
         large: set[bytes] = set()
-        cursor = self._connection.execute(_SPANS, {"file": self._file})
+        near = (route, low, high) in self._near
+        cursor = self._connection.execute(*((_NEAR,) if near else (_SPANS, {"file": self._file})))
         while rows := cursor.fetchmany(10_000):
             for trace, span, parent, kind, name, system, start_ns, end_ns in rows:
                 found = traces[bytes(trace)]
@@ -104,6 +109,16 @@ class Requests:
             if trace not in large and (root := next((s for s in spans if s.id == roots[trace]), None)) is not None
         ]
         return Taken(requests=tuple(requests), too_large=len(large))
+
+    def _ranked(self, route: str | None, low: float, high: float) -> list[tuple[bytes, bytes]]:
+        values = {"route": route, "from": low, "to": high, "most": SAMPLED}
+        return self._connection.execute(_RANKED, values).fetchall()
+
+    def _choose(self, ids: Iterable[tuple[bytes, bytes]]) -> None:
+        import pyarrow as pa
+
+        traces = pa.table({"trace_id": pa.array([trace for trace, _ in ids], pa.binary())})
+        self._connection.register("chosen", traces)
 
 
 @contextmanager
@@ -136,4 +151,5 @@ def requests(folder: Path, hits: PhaseHits) -> Iterator[Requests | None]:
         yield None
         return
     with opened(file) as connection:
-        yield Requests(connection, file, hits)
+        low = int(hits.started_at_s * 1e9)
+        yield Requests(connection, file, low, low + int(hits.seconds * 1e9))

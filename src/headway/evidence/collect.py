@@ -46,6 +46,7 @@ def collect(
     calibrate: bool = False,
     on_second: Callable[[Progress], None],
     stop: Stop,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """
     Drive the phases against the target and keep what the named sources saw meanwhile.
@@ -62,6 +63,7 @@ def collect(
         calibrate: measure first what this machine's generator can reach, where that is not known.
         on_second: gets the progress of every second.
         stop: the caller's way to end the run early; what was collected is kept, and the run says it was interrupted.
+        say: gets what a source has to say before the load.
 
     Returns:
         The run's folder.
@@ -75,11 +77,16 @@ def collect(
     found = collectors(sources, scenario)
     try:
         states = [_check(each) for each in found]
+        for each in found:
+            if each.notice:
+                say(each.notice)
         folder = bundle.create(root, slug)
         planned = phases if isinstance(phases, tuple) else ()
         chosen = list(planned)
         run = _opened(folder, scenario, planned, sources, workers, found, states)
         runfile.write(folder, run)
+        for each in found:
+            each.opened(folder)
         watches = [Watch(collector, state) for collector, state in zip(found, states, strict=True)]
         try:
             with _sampling(watches):

@@ -24,7 +24,8 @@ class Collector:
     """
     One source of evidence. Times are unix seconds.
 
-    `check` runs before any load, in the caller's thread; the rest in one thread of the collector's own, in order.
+    `check` and `opened` run before any load, in the caller's thread; the rest in one thread of the collector's own, in
+    order.
     A raised exception ends the collector, never the run; what it had is still written.
     """
 
@@ -34,6 +35,7 @@ class Collector:
         self.versions: dict[str, str] = {}
         self.lower_bound_phases: set[str] = set()  # counters were reset: the differences may be too small
         self.remark = ""  # what the reader must know of what was collected
+        self.notice = ""  # what whoever started the run must know before the load, after `check`
 
     def check(self) -> SourceState:
         """
@@ -43,6 +45,9 @@ class Collector:
             SourceRefused: it was named and refuses; nothing should be loaded.
         """
         raise NotImplementedError
+
+    def opened(self, folder: Path) -> None:
+        """The run's folder is made; in the caller's thread, before any load."""
 
     def begin(self, phase: Phase, at_s: float) -> None:
         """The phase's warm-up is over."""

@@ -49,14 +49,19 @@ def read(path: Path, kind: type[Row]) -> tuple[Row, ...]:
     Raises:
         BundleDamaged: not a Parquet file, cut short, or of other columns.
     """
+    hints = typing.get_type_hints(kind, localns={"Mapping": Mapping})
     known = {field.name for field in fields(typing.cast("Any", kind))}
+    maps = {name for name in known if typing.get_origin(hints[name]) is Mapping}
     try:
         # Memory-mapped files would keep a deleted run on disk; these are small.
         with path.open("rb") as stream:
             # Not read_table: the threads it reads with may still be starting when the process ends, which aborts it.
             table = pq.ParquetFile(stream, pre_buffer=False).read(use_threads=False)
         rows = table.select([name for name in table.column_names if name in known]).to_pylist()
-        return tuple(kind(**{name: _back(value) for name, value in row.items()}) for row in rows)
+        return tuple(
+            kind(**{name: dict(value or ()) if name in maps else _back(value) for name, value in row.items()})
+            for row in rows
+        )
     except (pa.ArrowException, OSError, TypeError, ValueError) as exc:
         raise BundleDamaged(f"cannot be read: {exc}", next_act="run again", file=path) from exc
 
@@ -97,4 +102,4 @@ def _back(value: Any) -> Any:
         return value
     if value and isinstance(value[0], dict):
         return tuple(tuple(each.values()) for each in value)
-    return dict(value) if value and isinstance(value[0], tuple) else tuple(value)
+    return tuple(value)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from headway.conventions import DATABASE_FILE
+from headway.errors import HeadwayError
 from headway.evidence import columns
 from headway.evidence.collector import Collector, absent, present
 from headway.model import Database, SourceState
@@ -27,9 +31,10 @@ class DatabaseUse(Collector):
 
     name = "database"
 
-    def __init__(self, session: Session | None) -> None:
+    def __init__(self, session: Session | None, *others: Session) -> None:
         super().__init__()
         self._session = session
+        self._others = others  # Headway's further connections, whose transactions and places aren't the service's
         self._before: tuple[Mapping[str, Any], int] | None = None
         self._connections = 0
         self.databases: list[Database] = []
@@ -49,7 +54,8 @@ class DatabaseUse(Collector):
 
     def sample(self, at_s: float) -> None:
         if self._session is not None and self._before is not None:
-            (row,) = self._session.rows("database_connections")
+            own = 1 + sum(each.opened for each in self._others)
+            (row,) = self._session.rows("database_connections", {"own": own})
             self._connections = max(self._connections, row["connections"])
 
     def end(self, phase: Phase, at_s: float) -> None:
@@ -87,9 +93,15 @@ class DatabaseUse(Collector):
             columns.write(folder / DATABASE_FILE, Database, self.databases)
 
     def _read(self, session: Session) -> tuple[Mapping[str, Any], int]:
-        """The counters, and how many of the session's own statements are in them: all but the one that reads."""
-        with session.alone():
+        """The counters, and how many of Headway's own statements are in them: all but the one that reads."""
+        with ExitStack() as stack:
+            for other in self._others:
+                stack.enter_context(other.alone())
+                if other.opened:
+                    with suppress(HeadwayError, psycopg.Error):  # whoever looks with it says that it was lost
+                        other.rows("database_flush")
+            stack.enter_context(session.alone())
             session.rows("database_flush")
-            own = session.sent
+            own = session.sent + sum(other.sent for other in self._others)
             (row,) = session.rows("database_counters")
         return row, own

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,15 +12,14 @@ from headway.conventions import EDGE_FILE
 from headway.errors import SourceRefused
 from headway.evidence import columns
 from headway.evidence.collector import Collector, absent, in_words, present
+from headway.evidence.following import Following, Turned
 from headway.model import EdgeUse, SourceState
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
     from headway.model import Phase
 
-CHUNK_BYTES = 1 << 20
 LINE_MAX_BYTES = 1 << 16
 FROM_CACHE = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
 """Answers whose body came from the cache. REVALIDATED asked the origin, which said: still good."""
@@ -47,22 +45,19 @@ class Edge(Collector):
 
     def __init__(self, log: Path | None) -> None:
         super().__init__()
-        self._log = log
-        self._stream: BinaryIO | None = None
-        self._rest = b""
-        self._skipping = False  # inside a line too long to be one of ours
+        self._file = log
+        self._log: Following | None = None
         self.windows: list[Window] = []
 
     def check(self) -> SourceState:
-        if self._log is None:
+        if self._file is None:
             return absent(self.name, "--edge-log")
         try:
-            self._stream = self._log.open("rb")
-            self._stream.seek(0, os.SEEK_END)
+            self._log = Following(self._file, line_max_bytes=LINE_MAX_BYTES)
         except OSError as exc:
             cure = "name the access log of the nginx in front, readable to you"
-            raise SourceRefused(f"the edge log {self._log} cannot be read: {in_words(exc)}", next_act=cure) from exc
-        return present(self.name, f"{self._log.name}")
+            raise SourceRefused(f"the edge log {self._file} cannot be read: {in_words(exc)}", next_act=cure) from exc
+        return present(self.name, f"{self._file.name}")
 
     def begin(self, phase: Phase, at_s: float) -> None:
         self._follow()
@@ -80,49 +75,29 @@ class Edge(Collector):
         self._follow()
 
     def write(self, folder: Path) -> None:
-        if self._log is not None:
+        if self._file is not None:
             columns.write(folder / EDGE_FILE, EdgeUse, [_use(window) for window in self.windows])
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        if self._log is not None:
+            self._log.close()
 
     def _follow(self) -> None:
-        """Read what was added; when the file was replaced (rotated), its old end first, then the new one from 0."""
-        if self._stream is None or self._log is None:
+        if self._log is None:
             return
-        self._drain(self._stream)
-        try:
-            there = self._log.stat()
-        except FileNotFoundError:
-            return  # between the two steps of a rotation
-        own = os.fstat(self._stream.fileno())
-        if (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino):
-            self._drain(self._stream)  # what came between the reading and the renaming
-            self._stream.close()
-            self._stream, self._rest, self._skipping = self._log.open("rb"), b"", False
-            self._drain(self._stream)
-            self.remark = "the log was rotated during the run, and followed"
-        elif there.st_size < self._stream.tell():
-            self._stream.seek(0)
-            self._rest, self._skipping = b"", False
-            self.remark = "the log was cut short during the run: lines may be missing"
-            if self.windows:
-                self.lower_bound_phases.add(self.windows[-1].phase)
-            self._drain(self._stream)
-
-    def _drain(self, stream: BinaryIO) -> None:
-        while chunk := stream.read(CHUNK_BYTES):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            for line in lines:
-                if self._skipping:
-                    self._skipping = False  # the end of the long one, which has been counted
-                else:
-                    self._line(line)
-            if len(self._rest) > LINE_MAX_BYTES:
-                if not self._skipping:
-                    self._unread()
-                self._rest, self._skipping = b"", True
+        for line in self._log.lines():
+            if line is None:
+                self._unread()
+            else:
+                self._line(line)
+        match self._log.turned:
+            case Turned.ROTATED:
+                self.remark = "the log was rotated during the run, and followed"
+            case Turned.CUT:
+                self.remark = "the log was cut short during the run: lines may be missing"
+                if self.windows:
+                    self.lower_bound_phases.add(self.windows[-1].phase)
+        self._log.turned = Turned.NOT
 
     def _line(self, line: bytes) -> None:
         read = parse(line)

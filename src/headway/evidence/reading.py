@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.conventions import (
     ANSWERS_FILE,
+    BLOCKERS_FILE,
+    CACHE_COMMANDS_FILE,
     CACHE_FILE,
+    CACHE_KEYS_FILE,
+    CACHE_MONITOR_FILE,
+    CACHE_SLOW_FILE,
     COLUMNS_FILE,
+    CONNECTIONS_FILE,
     DATABASE_FILE,
     EDGE_FILE,
     HIT_LOG,
     HOST_FILE,
     INDEXES_FILE,
+    LOGGED_PLANS_FILE,
     MONITORING_FILE,
     PLANS_FILE,
+    POOLS_FILE,
     PROCESSES_FILE,
+    REPLICAS_FILE,
     STATEMENTS_FILE,
     TABLES_FILE,
+    TRACES_FILE,
+    WAITS_FILE,
 )
 from headway.errors import BundleDamaged
 from headway.evidence import bundle, columns, runfile
@@ -26,21 +37,32 @@ from headway.evidence.collector import failed
 from headway.load import hits
 from headway.model import (
     Answer,
+    Blocking,
+    CacheCommand,
+    CacheKeys,
+    CacheKeyUse,
+    CacheSlow,
     CacheUse,
     Column,
+    Connections,
     Database,
     EdgeUse,
     Evidence,
     HostSecond,
     Index,
+    LoggedPlan,
     Monitoring,
     Plan,
+    PoolUse,
     Presence,
     ProcessSecond,
+    Received,
+    ReplicaLag,
     SourceState,
     Statement,
     Table,
     TableScan,
+    Wait,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +78,10 @@ FILES = {
     "load": HIT_LOG,
     "statements": STATEMENTS_FILE,
     "database": DATABASE_FILE,
+    "waits": WAITS_FILE,
+    "replicas": REPLICAS_FILE,
+    "pgbouncer": POOLS_FILE,
+    "logged plans": LOGGED_PLANS_FILE,
     "tables": TABLES_FILE,
     "indexes": INDEXES_FILE,
     "plans": PLANS_FILE,
@@ -64,6 +90,13 @@ FILES = {
     "host": HOST_FILE,
 }
 """Source -> the file that is there when the source was."""
+MAYBE = {
+    "cache commands": CACHE_COMMANDS_FILE,
+    "cache slow log": CACHE_SLOW_FILE,
+    "cache keys": CACHE_KEYS_FILE,
+    "cache monitor": CACHE_MONITOR_FILE,
+}
+"""The same of sources that a run has only where a cache was named."""
 
 
 def read(folder: Path) -> Evidence:
@@ -80,6 +113,7 @@ def read(folder: Path) -> Evidence:
     if run.imported is not None:  # another tool made the load, and does not say how well it could
         phases = tuple(replace(each, health=replace(each.health, cpu_ratio=None)) for each in phases)
     plans, errors = _plans(folder / PLANS_FILE)
+    logged = _logged(folder / LOGGED_PLANS_FILE)
     return Evidence(
         folder=folder,
         id=run.id,
@@ -95,7 +129,12 @@ def read(folder: Path) -> Evidence:
         phases=phases,
         sources=sources,
         statements=tuple(
-            replace(each, plan=plans.get(each.id), plan_error=errors.get(each.id) or _unplanned(each, plans, sources))
+            replace(
+                each,
+                plan=plans.get(each.id),
+                plan_error=errors.get(each.id) or _unplanned(each, plans, sources),
+                logged=logged.get(each.id),
+            )
             for each in _rows(folder / STATEMENTS_FILE, Statement)
         ),
         tables=_rows(folder / TABLES_FILE, Table),
@@ -103,12 +142,22 @@ def read(folder: Path) -> Evidence:
         columns=_rows(folder / COLUMNS_FILE, Column),
         databases=_databases(folder, run),
         caches=_rows(folder / CACHE_FILE, CacheUse),
+        cache_commands=_rows(folder / CACHE_COMMANDS_FILE, CacheCommand),
+        cache_slow=_rows(folder / CACHE_SLOW_FILE, CacheSlow),
+        cache_keys=_rows(folder / CACHE_KEYS_FILE, CacheKeys),
+        cache_key_uses=_rows(folder / CACHE_MONITOR_FILE, CacheKeyUse),
         edges=_rows(folder / EDGE_FILE, EdgeUse),
         host=_rows(folder / HOST_FILE, HostSecond),
         processes=_rows(folder / PROCESSES_FILE, ProcessSecond),
         monitoring=_monitoring(folder / MONITORING_FILE, phases),
         answers=_answers(folder / ANSWERS_FILE),
+        received=_received(folder / TRACES_FILE),
         imported=run.imported,
+        waits=_rows(folder / WAITS_FILE, Wait),
+        blockings=_rows(folder / BLOCKERS_FILE, Blocking),
+        connections=_rows(folder / CONNECTIONS_FILE, Connections),
+        pools=_rows(folder / POOLS_FILE, PoolUse),
+        replicas=_rows(folder / REPLICAS_FILE, ReplicaLag),
     )
 
 
@@ -118,11 +167,15 @@ def _rows(file: Path, kind: type[Row]) -> tuple[Row, ...]:
 
 def _sources(folder: Path, run: RunFile) -> dict[str, SourceState]:
     states = {state.name: state for state in run.sources}
-    for name, file in FILES.items():
+    for name, file in (FILES | MAYBE).items():
         state = states.get(name)
-        promised = state is None or state.presence is Presence.PRESENT
+        promised = name in FILES if state is None else state.presence is Presence.PRESENT
+        promised = run.finished_at is None if state is None else state.presence is Presence.PRESENT
         if promised and not (folder / file).exists():
             states[name] = failed(name, f"the run was ended before {file} was written", "run again")
+    traces = states.get("traces")  # of runs before there was a receiver there is no word of it
+    if traces is not None and traces.presence is Presence.PRESENT and not (folder / TRACES_FILE).exists():
+        states["traces"] = failed("traces", f"the run was ended before {TRACES_FILE} was written", "run again")
     return states
 
 
@@ -147,6 +200,22 @@ def _plans(file: Path) -> tuple[dict[str, Plan], dict[str, str]]:
         raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 
 
+def _logged(file: Path) -> dict[str, LoggedPlan]:
+    if not file.exists():
+        return {}
+    content = bundle.get_json(file)
+    try:
+        return {
+            name: LoggedPlan(
+                statement_id=name, seen=each["seen"], slowest_ns=each["slowest_ns"], plan=each["plan"],
+                values=tuple(tuple(values) for values in each["values"]),
+            )
+            for name, each in content.items()
+        }  # fmt: skip
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+
+
 def _unplanned(statement: Statement, plans: Mapping[str, Plan], sources: Mapping[str, SourceState]) -> str | None:
     if statement.is_utility or statement.id in plans:
         return None
@@ -158,6 +227,15 @@ def _answers(file: Path) -> tuple[Answer, ...]:
         return ()
     try:
         return tuple(runfile.typed(Answer, row) for row in bundle.get_json(file))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+
+
+def _received(file: Path) -> Received | None:
+    if not file.exists():
+        return None
+    try:
+        return runfile.typed(Received, bundle.get_json(file))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 

@@ -12,6 +12,12 @@ _JSON_MEMBER = re.compile(rf'("[^"]*{_NAME}[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.
 _FORM_FIELD = re.compile(rf"(?<![\w.-])([\w.-]*{_NAME}[\w.-]*=)[^&\s\"']+", re.IGNORECASE)
 _OPTION = re.compile(rf"(--?[\w-]*{_NAME}[\w-]*[ =])\S+", re.IGNORECASE)
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_SQL_CONSTANT = re.compile(
+    r"(?P<kept>\"(?:[^\"]|\"\")*\"?|\$\d+)|(?P<comment>/\*.*?(?:\*/|$)|--[^\n]*)"
+    r"|[eE]'(?:[^'\\]|''|\\.)*'?|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'?|\$(?P<tag>[^\W\d]?\w*)\$.*?(?:\$(?P=tag)\$|$)"
+    r"|(?P<name>[^\W\d][\w$]*)|\d[\w.]*",
+    re.DOTALL,
+)
 _SQL_PASSWORD = re.compile(r"(\bpassword\s+)(?:E?'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\2\$|$))", re.IGNORECASE | re.DOTALL)
 
 
@@ -44,3 +50,14 @@ def command(text: str) -> str:
 def statement(text: str) -> str:
     """A statement without passwords: pg_stat_statements doesn't normalise ALTER ROLE ... PASSWORD '...'."""
     return _SQL_PASSWORD.sub(rf"\1'{HIDDEN}'", text)
+
+
+def constants(text: str) -> str:
+    """A statement, or a piece of one as a plan shows it, with `?` for each constant; its end may be cut off."""
+    return _SQL_CONSTANT.sub(_without_constant, text)
+
+
+def _without_constant(found: re.Match[str]) -> str:
+    if found["comment"] is not None:
+        return " "
+    return found["kept"] or found["name"] or "?"

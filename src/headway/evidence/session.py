@@ -73,6 +73,11 @@ class Session:
             return self._connection
 
     @property
+    def opened(self) -> bool:
+        """Whether it is open now."""
+        return self._connection is not None and not self._connection.closed
+
+    @property
     def place(self) -> str:
         """Where and as whom, without the password."""
         return place_of(self._url)

@@ -121,7 +121,10 @@ class Statements(Collector):
     def write(self, folder: Path) -> None:
         if self._session is not None:
             columns.write(
-                folder / STATEMENTS_FILE, Statement, self.statements, leave_out=frozenset({"plan", "plan_error"})
+                folder / STATEMENTS_FILE,
+                Statement,
+                self.statements,
+                leave_out=frozenset({"plan", "plan_error", "logged"}),
             )
 
     @property

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from headway.conventions import trace_variables
 from headway.errors import BadInput, LabFailed
+from headway.lab.stages import TRACES_SETTING
 from headway.servers import process
 from headway.servers.ports import HOST
 
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from headway.servers.process import Account, Identity
 
 _APP = Path("shop") / "app.py"
+INSTRUMENTATIONS = (
+    "opentelemetry.distro",
+    "opentelemetry.exporter.otlp.proto.http",
+    "opentelemetry.instrumentation.fastapi",
+    "opentelemetry.instrumentation.psycopg",
+    "opentelemetry.instrumentation.redis",
+)
 
 
 def shop_folder(named: Path | None = None) -> Path:
@@ -69,7 +78,44 @@ def command(
              "--workers", "1", "--no-access-log", "--no-ws", "--backlog", "4096", "--backpressure", "4096",
              "--workers-kill-timeout", "3", "shop.app:app"]
     # fmt: on
-    return words, {**_python(folder, room), **settings}, folder
+    own = {name: value for name, value in settings.items() if name != TRACES_SETTING}
+    if endpoint := settings.get(TRACES_SETTING):
+        words, own = _instrumented(words), {**own, **_tracing(endpoint)}
+    return words, {**_python(folder, room), **own}, folder
+
+
+def _instrumented(words: list[str]) -> list[str]:
+    """
+    The same command under `opentelemetry-instrument`: the shop's code knows nothing of traces.
+
+    Raises:
+        LabFailed: the packages for that are not installed.
+    """
+    missing = [name for name in INSTRUMENTATIONS if not _installed(name)]
+    if missing:
+        raise LabFailed(
+            f"the shop cannot send traces: {', '.join(missing)} is missing", next_act="install headway[lab,traces]"
+        )
+    return [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()", *words]
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of a parent package
+        return False
+
+
+def _tracing(endpoint: str) -> dict[str, str]:
+    """
+    Raises:
+        BadInput: the endpoint is no URL.
+    """
+    if not endpoint.startswith(("http://", "https://")):
+        raise BadInput(
+            f"{TRACES_SETTING}={endpoint!r} is no http:// URL", next_act=f"say {TRACES_SETTING}=http://127.0.0.1:4318"
+        )
+    return {**trace_variables(endpoint), "OTEL_SERVICE_NAME": "shop"}
 
 
 def wait(identity: Identity, port: int, log: Path, patience_s: float = 60.0) -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 FIRST, LAST = 1, 4
 
+TRACES_SETTING = "SHOP_TRACES"
+"""Where the shop's traces go: the lab's own, which starts the shop under OpenTelemetry; the shop doesn't read it."""
+
 SETTINGS = (
     "SHOP_DATABASE_URL",
     "SHOP_REPLICA_URL",
@@ -25,6 +28,7 @@ SETTINGS = (
     "SHOP_EDGE_URL",
     "SHOP_EDGE_KEY",
     "SHOP_METRICS",
+    TRACES_SETTING,
 )
 
 

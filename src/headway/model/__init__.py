@@ -5,12 +5,13 @@ Units are in the names. Inside: nanoseconds and ratios 0..1. Percent and millise
 Missing is None, never 0. Arrays are numpy, named in annotations only so that this file imports nothing.
 """
 
+from headway.model.activity import Blocking, Connections, LoggedPlan, PoolUse, ReplicaLag, Wait
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
 from headway.model.budget import Budget, BudgetBand, BudgetPart, Spent
+from headway.model.cache import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse
 from headway.model.database import Column, Database, Index, Plan, Statement, Table, TableScan
 from headway.model.evidence import (
     Answer,
-    CacheUse,
     EdgeUse,
     Evidence,
     HostSecond,
@@ -34,6 +35,7 @@ from headway.model.hits import (
     RouteSecond,
 )
 from headway.model.promise import Clause, Comparison, Criterion, Promise, Section, Side, Statistic, Subject
+from headway.model.traces import PoolSeen, Received, TraceCoverage
 from headway.model.traffic import (
     Arrivals,
     Check,
@@ -57,15 +59,21 @@ from headway.model.verdict import ExitCode, Finding, Judgement, State, Verdict
 __all__ = [
     "Answer",
     "Arrivals",
+    "Blocking",
     "Budget",
     "BudgetBand",
     "BudgetPart",
+    "CacheCommand",
+    "CacheKeyUse",
+    "CacheKeys",
+    "CacheSlow",
     "CacheUse",
     "Check",
     "Clause",
     "Column",
     "Comparison",
     "Confidence",
+    "Connections",
     "Criterion",
     "Database",
     "EdgeUse",
@@ -87,6 +95,7 @@ __all__ = [
     "LatencyCells",
     "LoadModel",
     "Location",
+    "LoggedPlan",
     "Machine",
     "Monitoring",
     "Order",
@@ -94,6 +103,8 @@ __all__ = [
     "Phase",
     "PhaseHits",
     "Plan",
+    "PoolSeen",
+    "PoolUse",
     "Presence",
     "Price",
     "ProcessSecond",
@@ -101,9 +112,11 @@ __all__ = [
     "Promise",
     "Proof",
     "ProofState",
+    "Received",
     "Remedy",
     "RemedyKind",
     "Replay",
+    "ReplicaLag",
     "Route",
     "RouteSecond",
     "Scenario",
@@ -122,7 +135,9 @@ __all__ = [
     "TableScan",
     "Think",
     "Told",
+    "TraceCoverage",
     "TraceIntake",
     "Verdict",
+    "Wait",
     "Wire",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headway.model.activity import LoggedPlan
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableScan:
@@ -52,6 +54,7 @@ class Statement:
     plan_error: str | None = None  # why there is no plan
     is_utility: bool = False  # BEGIN, COMMIT, SET: has no plan
     nested: bool = False  # ran inside a function: its time is also in its caller's
+    logged: LoggedPlan | None = None  # what auto_explain logged of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,19 @@ class Table:
     sequential_scans: int
     sequential_rows: int
     index_scans: int
+    inserted: int = 0
+    updated: int = 0
+    hot_updated: int = 0  # of those: no index had to be touched
+    deleted: int = 0
+    blocks_hit: int = 0  # of table, indexes and TOAST in shared buffers
+    blocks_read: int = 0
+    dead_rows: int | None = None  # PostgreSQL's estimate at the end of the phase
+    bloat_ratio: float | None = None  # a hint: pages beyond those its rows would fill, of all; None: not known
+
+    @property
+    def hot_ratio(self) -> float | None:
+        """Share of updates that touched no index; None: nothing was updated."""
+        return self.hot_updated / self.updated if self.updated else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,3 +145,9 @@ class Database:
     max_connections: int
     statements_reset: bool  # the counters were reset during the phase: the differences are lower bounds
     replicas: int = 0  # servers it streams to; what they answer is in none of its counters
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Share of blocks found in shared buffers; what the kernel's cache had counts as read. None: none was asked."""
+        asked = self.blocks_hit + self.blocks_read
+        return self.blocks_hit / asked if asked else None

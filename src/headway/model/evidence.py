@@ -7,8 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headway.model.activity import Blocking, Connections, PoolUse, ReplicaLag, Wait
+from headway.model.cache import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse
 from headway.model.database import Column, Database, Index, Statement, Table
 from headway.model.hits import PhaseHits
+from headway.model.traces import Received
 from headway.model.traffic import Scenario
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ class Presence(StrEnum):
 class SourceState:
     """One source of evidence: whether it could be read, why not, and what would mend it."""
 
-    name: str  # load, statements, database, tables, plans, cache, edge, host, metrics, alerts
+    name: str  # load, statements, database, waits, tables, plans, cache, edge, host, metrics, alerts ...
     presence: Presence
     detail: str = ""  # version and scope when present; the reason otherwise
     next_act: str = ""
@@ -57,24 +60,9 @@ class Sources:
     pgbouncer_url: str | None = None  # its admin console
     traces: TraceIntake | None = None
     answers: bool = False  # ask each GET route a few times when the load is over, for its headers
+    cache_monitor: bool = False  # watch the cache's commands in short bursts of MONITOR: it slows the cache meanwhile
     profile: bool = False  # sample the stacks of `processes` and their children
     show_values: bool = False  # keep statements' and keys' values as they are; else they are redacted
-
-
-@dataclass(frozen=True, kw_only=True)
-class CacheUse:
-    """Redis/Valkey INFO during one phase (differences; memory is the last reading)."""
-
-    phase: str
-    hits: int
-    misses: int
-    evicted: int
-    expired: int
-    commands: int
-    used_memory_bytes: int
-    maxmemory_bytes: int
-    restarted: bool  # run_id changed or counters fell: the differences say nothing
-    per_second: tuple[tuple[int, int, int], ...] = ()  # (second, hits, misses)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +220,10 @@ class Evidence:
     tables: tuple[Table, ...] = ()
     databases: tuple[Database, ...] = ()
     caches: tuple[CacheUse, ...] = ()
+    cache_commands: tuple[CacheCommand, ...] = ()
+    cache_slow: tuple[CacheSlow, ...] = ()
+    cache_keys: tuple[CacheKeys, ...] = ()
+    cache_key_uses: tuple[CacheKeyUse, ...] = ()
     edges: tuple[EdgeUse, ...] = ()
     host: tuple[HostSecond, ...] = ()
     processes: tuple[ProcessSecond, ...] = ()
@@ -239,4 +231,10 @@ class Evidence:
     indexes: tuple[Index, ...] = ()
     columns: tuple[Column, ...] = ()
     answers: tuple[Answer, ...] = ()
+    received: Received | None = None  # by the receiver of traces
     imported: Imported | None = None  # made by another tool; its `response` cells are empty
+    waits: tuple[Wait, ...] = ()
+    blockings: tuple[Blocking, ...] = ()
+    connections: tuple[Connections, ...] = ()
+    pools: tuple[PoolUse, ...] = ()
+    replicas: tuple[ReplicaLag, ...] = ()

@@ -3,8 +3,9 @@ What a route's P95 should be once the remedies that proved worth it are in place
 
 Where the endpoint itself was measured on the copy and both sides can be told apart, the run's P95 is scaled by the
 ratio seen there. Elsewhere it is scaled by the share of the mean request that the remedies save: the statement's time a
-request, times the share saved, over the mean service time. Waiting in the generator's queue is left out: it ends with
-what made it.
+request, times the share saved, over the mean service time. That mean doesn't say which requests had it: the interval
+then goes from all of it being saved where P95 is made to nothing being saved there. Waiting in the generator's queue is
+left out: it ends with what made it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from headway.diagnose.windows import answered
 from headway.load import histogram
@@ -21,7 +24,11 @@ from headway.prove.quantile import Q, p95
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from headway.model import Effect, Evidence, Finding, Phase, PhaseHits
+
+    IntArray = NDArray[np.int64]
 
 QUEUED_RATIO = 1.5
 """Response P95 this many times the service's: most of it was waiting for a connection."""
@@ -54,13 +61,14 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class _Share:
-    """What one proof leaves of a route's time: ratios."""
+    """What one proof leaves of a route's time: ratios. `saved_ns`: of a request on average, at best."""
 
     proof: Proof
     left: float
     low: float
     high: float
     by: str
+    saved_ns: float = 0.0
 
 
 def predict(evidence: Evidence, findings: Sequence[Finding], proofs: Sequence[Proof]) -> tuple[Prediction, ...]:
@@ -97,12 +105,17 @@ def _prediction(
     evidence: Evidence, hits: PhaseHits, route: str | None, base: float, shares: Sequence[_Share]
 ) -> Prediction | None:
     left = 1.0
-    seen = p95([hits], None if route is None else evidence.routes.index(route))
+    index = None if route is None else evidence.routes.index(route)
+    seen = p95([hits], index)
     if seen is None or not seen.measured or not math.isfinite(seen.high):
         return None  # too few requests for the run's own P95, which is known only so well as its interval says
     low, high = seen.low / seen.measured, seen.high / seen.measured
     for each in shares:
         left, low, high = left * each.left, low * each.low, high * each.high
+    if any(each.by == STATEMENTS for each in shares):
+        # A mean doesn't say which requests it is of: those at P95 may have had nothing of it, or all.
+        least = least_ns(_counts(hits, index), sum(each.saved_ns for each in shares)) / max(base, 1.0)
+        low, high = min(low, least * seen.low / seen.measured), max(high, seen.high / seen.measured)
     return Prediction(
         phase=hits.phase.name, load=_load(hits.phase), scenario=evidence.scenario.name, route=route,
         before_ns=_p95(hits, evidence, route),
@@ -113,6 +126,36 @@ def _prediction(
         applied=tuple(each.proof.applied for each in shares),
         at_most=_overloaded(hits) and any(each.by == STATEMENTS for each in shares),
     )  # fmt: skip
+
+
+def least_ns(counts: IntArray, saved_ns: float) -> float:
+    """
+    The lowest P95 that taking `saved_ns` off each request on average can make, were it all taken where it counts.
+
+    Requests above a level are cut down to it, but for the twentieth that may stay above: the level is the lowest for
+    which what is cut is no more than was saved.
+
+    Args:
+        counts: (b,) histogram of the times, some in it.
+        saved_ns: >= 0.
+    """
+    total = int(counts.sum())
+    kept = np.diff(np.minimum(np.cumsum(counts), math.ceil(Q * total)), prepend=0)
+    filled = np.flatnonzero(kept)[::-1]
+    times, above = histogram.lowest_ns(filled).astype(np.float64), np.cumsum(kept[filled])
+    cut = np.cumsum(above * (times - np.append(times[1:], 0.0)))
+    place = int(np.searchsorted(cut, saved_ns * total))
+    if place == len(cut):
+        return 0.0
+    before = float(cut[place - 1]) if place else 0.0
+    return float(times[place]) - (saved_ns * total - before) / float(above[place])
+
+
+def _counts(hits: PhaseHits, route: int | None) -> IntArray:
+    """Of the times that predictions are of: see `_base`."""
+    response, service = histogram.fold(hits.response, route), histogram.fold(hits.service, route)
+    queued = histogram.quantile_ns(response, Q) > QUEUED_RATIO * histogram.quantile_ns(service, Q)
+    return service if queued else response
 
 
 def _share(
@@ -144,7 +187,7 @@ def _share(
         )
     ]  # fmt: skip
     left, high, low = (1 - part * max(0.0, each) for each in saved)
-    return _Share(proof=proof, left=left, low=low, high=high, by=STATEMENTS)
+    return _Share(proof=proof, left=left, low=low, high=high, by=STATEMENTS, saved_ns=cost * max(0.0, saved[2]))
 
 
 def _cost_ns(
@@ -180,11 +223,9 @@ def _p95(hits: PhaseHits, evidence: Evidence, route: str | None) -> float:
 
 def _base(hits: PhaseHits, route: int | None) -> float | None:
     """Response P95, or the service's where most of the response was waiting for a connection."""
-    response, service = histogram.fold(hits.response, route), histogram.fold(hits.service, route)
-    if not response.any() or not service.any():
+    if not histogram.fold(hits.response, route).any() or not histogram.fold(hits.service, route).any():
         return None
-    whole, own = histogram.quantile_ns(response, Q), histogram.quantile_ns(service, Q)
-    return own if whole > QUEUED_RATIO * own else whole
+    return histogram.quantile_ns(_counts(hits, route), Q)
 
 
 def _overloaded(hits: PhaseHits) -> bool:

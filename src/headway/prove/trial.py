@@ -95,6 +95,10 @@ def cases(session: TrialSession, statements: Sequence[Statement], *, seed: int) 
         try:
             write = drawing.is_write(drawing.parsed(each.text))
             sets = tuple(drawing.draw(session, each, seed=seed))
+            if each.logged is not None and set(sets) <= set(each.logged.values):
+                said.append(
+                    f"{len(sets)} set{'s' * (len(sets) != 1)} of parameters from the log: {one_line(each.text, 60)}"
+                )
             _plan(session, each.text, sets[0])
         except NoValues as exc:
             said.append(f"not tried: {one_line(each.text, 60)}: {exc.what}")

@@ -1,5 +1,6 @@
 """
-Real parameters for a statement of the workload: drawn from the rows of the tables it reads, on the copy.
+Real parameters for a statement of the workload: those that auto_explain logged, where values were asked for; else drawn
+from the rows of the tables it reads, on the copy.
 
 `user_id = $1` gets the user_id of a row picked at random, so a value is as likely as it is common; all parameters of
 one table come from one row, so that what belongs together stays together. LIMIT gets the rows a call returned in the
@@ -115,10 +116,14 @@ def draw(session: TrialSession, statement: Statement, *, seed: int, most: int = 
     """
     Sets of parameter values, each as text; one empty set when the statement has no parameters.
 
+    Those that auto_explain logged of the statement come first; where there are none, rows of its tables give them.
+
     Raises:
         NoValues: the statement can't be read, a parameter has no column, or its table is empty.
     """
     tree = parsed(statement.text)
+    if logged := real(statement, tree):
+        return logged[:most]
     columns = {}
     for table in set(tables(tree).values()):
         columns[table] = [str(row["name"]) for row in session.ask("columns_of", {"table": quoted(table)})]
@@ -141,6 +146,13 @@ def draw(session: TrialSession, statement: Statement, *, seed: int, most: int = 
         if len(made) == most:
             break
     return made
+
+
+def real(statement: Statement, tree: exp.Expression) -> list[Values]:
+    """Sets that were logged with as many values as the statement has parameters; without constants they are fewer."""
+    numbers = {int(each.this.name) for each in tree.find_all(exp.Parameter)}
+    sets = statement.logged.values if statement.logged is not None else ()
+    return [each for each in dict.fromkeys(sets) if numbers and numbers == set(range(1, len(each) + 1))]
 
 
 def quoted(table: str) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 from headway.evidence import runfile
 from headway.model import Presence
 from headway.promises.spoken import duration_text
+from headway.report import activity, coverage
 from headway.report.terminal import LEAST_WIDTH, PIPED_WIDTH, printed, wrapped
 from headway.report.visible import one_line
 
@@ -72,7 +73,9 @@ def as_json(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accept
             }
             for each in ranked
         ],
+        "sessions": {each.phase.name: activity.line(evidence, each.phase.name) for each in evidence.phases},
         "accepted_and_gone": [runfile.plain(each) for each in stale],
+        "traces": coverage.data(evidence),
         "not_seen": not_seen(evidence),
     }
     # ASCII only: it may go to a terminal, which obeys U+009B and turns text around at U+202E.
@@ -102,11 +105,16 @@ def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepte
         yield Text("Accepted", style="bold")
     for each in quiet:
         yield from wrapped(
-            one_line(f"- {each.finding.line}: {_reason(each)}", LONGEST), width, indent=2, hang=2, style="dim"
+            one_line(f"- {each.finding.line}: {reason(each)}", LONGEST), width, indent=2, hang=2, style="dim"
         )
     for gone in stale:
         text = f"- no longer there: {gone.line} ({gone.fingerprint}, accepted: {gone.reason})"
         yield from wrapped(one_line(text, LONGEST), width, indent=2, hang=2, style="dim")
+    for phase in evidence.phases:
+        if said := activity.line(evidence, phase.phase.name):
+            yield from wrapped(one_line(f"{phase.phase.name}: {said}", LONGEST), width, indent=0, hang=2, style="dim")
+    for line in coverage.lines(evidence):
+        yield from wrapped(one_line(line, LONGEST), width, indent=0, hang=2, style="dim")
     missing = not_seen(evidence)
     if missing:
         yield Text("Not seen, so nothing is said of it", style="bold")
@@ -114,14 +122,15 @@ def _lines(ranked: Sequence[Ranked], evidence: Evidence, stale: Sequence[Accepte
             yield from wrapped(one_line(f"- {name}: {why}", LONGEST), width, indent=2, hang=2, style="dim")
 
 
-def _reason(ranked: Ranked) -> str:
+def reason(ranked: Ranked) -> str:
+    """Why it was accepted, and when; empty: it was not."""
     return "" if ranked.accepted is None else f"{ranked.accepted.reason} ({ranked.accepted.at[:10]})"
 
 
 def _finding(ranked: Ranked, evidence: Evidence, width: int) -> Iterator[Text]:
     finding = ranked.finding
     yield from wrapped(one_line(f"{ranked.number}. {finding.line}", LONGEST), width, indent=0, hang=3, style="bold")
-    for label, text in _facts(ranked):
+    for label, text in facts(ranked):
         yield from wrapped(one_line(f"{label}: {text}", LONGEST), width, indent=3, hang=2)
     for sign, texts in (("+", finding.reasons_for), ("-", finding.reasons_against)):
         for text in texts:
@@ -134,7 +143,8 @@ def _finding(ranked: Ranked, evidence: Evidence, width: int) -> Iterator[Text]:
     yield Text("")
 
 
-def _facts(ranked: Ranked) -> Iterator[tuple[str, str]]:
+def facts(ranked: Ranked) -> Iterator[tuple[str, str]]:
+    """What it costs, where it is, and how sure that is: (label, text)."""
     finding, place = ranked.finding, ranked.finding.location
     cost = f"{finding.share_ratio:.0%} of {finding.share_of}"
     if finding.cost_ns is not None:

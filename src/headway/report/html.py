@@ -10,7 +10,7 @@ from headway.evidence import bundle
 from headway.model import State
 from headway.promises.spoken import percent_text
 from headway.prove import record
-from headway.report import budget, flame, proofs, rows, sections, words
+from headway.report import budget, coverage, flame, proofs, rows, sections, words
 from headway.report.visible import visible
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def page(evidence: Evidence, verdict: Verdict, findings: Sequence[Finding]) -> s
         host=sections.host_charts(evidence),
         budget=budget.draw(budgets.read(evidence.folder)),
         profile=flame.section(evidence),
+        coverage=coverage.lines(evidence),
         loopback=sections.shares_the_machine(evidence.target_url),
         absent=lambda source: sections.absent(evidence, source),
     )  # fmt: skip

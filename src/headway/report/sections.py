@@ -10,14 +10,27 @@ from urllib.parse import urlsplit
 from headway import thresholds
 from headway.model import Presence, Side, Subject
 from headway.promises.spoken import limit_text, percent_text
-from headway.report import charts, figures, plans
+from headway.report import activity, caches, charts, figures, plans
 from headway.report.svg import Limit, draw
 from headway.report.words import NOTHING, count_text, load_text, ns_text, seconds_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from headway.model import CacheUse, Database, EdgeUse, Evidence, PhaseHits, Statement, Table, Verdict
+    from headway.model import (
+        CacheUse,
+        Database,
+        EdgeUse,
+        Evidence,
+        PhaseHits,
+        PoolUse,
+        ReplicaLag,
+        Statement,
+        Table,
+        Verdict,
+    )
+    from headway.report.activity import Activity
+    from headway.report.caches import CacheParts
     from headway.report.figures import Failure, Figures
     from headway.report.plans import PlanLine
     from headway.report.svg import Chart
@@ -38,7 +51,7 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One measure of the generator's health beside the limit of thresholds.py. `within` None: not measured."""
+    """One measure of the generator's health beside the limit of `thresholds`. `within` None: not measured."""
 
     name: str
     value: str
@@ -79,11 +92,16 @@ class PhaseView:
     errors: tuple[str, ...]
     statements: tuple[StatementView, ...]
     statements_left: tuple[int, float]  # how many more, and their share of database time
+    activities: tuple[Activity, ...]
+    activity: str | None
     tables: tuple[Table, ...]
     tables_left: int
     database: Database | None
+    replicas: tuple[ReplicaLag, ...]
+    pools: tuple[PoolUse, ...]
     cache: CacheUse | None
     cache_chart: Markup | None
+    cache_parts: CacheParts
     edge: EdgeUse | None
     edge_chart: Markup | None
     checks: tuple[Check, ...]
@@ -116,11 +134,16 @@ def phase_view(evidence: Evidence, hits: PhaseHits, verdict: Verdict, number: in
         errors=hits.error_samples,
         statements=tuple(_statement(each) for each in statements[:MOST_STATEMENTS]),
         statements_left=(len(rest), sum(each.share_ratio for each in rest)),
+        activities=activity.by_statement(evidence, name),
+        activity=activity.line(evidence, name),
         tables=tuple(tables[:MOST_TABLES]),
         tables_left=max(0, len(tables) - MOST_TABLES),
         database=next((each for each in evidence.databases if each.phase == name), None),
+        replicas=tuple(each for each in evidence.replicas if each.phase == name),
+        pools=tuple(each for each in evidence.pools if each.phase == name),
         cache=cache,
         cache_chart=None if cache is None else _hit_chart(cache, hits, verdict, Side.CACHE, "Cache hit rate"),
+        cache_parts=caches.parts(evidence, name),
         edge=edge,
         edge_chart=None if edge is None else _hit_chart(edge, hits, verdict, Side.EDGE, "Edge cache hit rate"),
         checks=checks(hits),
@@ -129,7 +152,7 @@ def phase_view(evidence: Evidence, hits: PhaseHits, verdict: Verdict, number: in
 
 
 def checks(hits: PhaseHits) -> tuple[Check, ...]:
-    """The generator's health against thresholds.py, worst worker."""
+    """The generator's health against `thresholds`, worst worker."""
     health, planned = hits.health, int(hits.planned.sum())
     delivered = int(hits.sent.sum()) / planned if planned else None
     low = thresholds.DELIVERED_MIN_RATIO

@@ -12,7 +12,7 @@ from headway.errors import EmptyPhase
 from headway.gate import health, health_notes
 from headway.load import histogram
 from headway.model import Evidence, FailureKind, PhaseHits, Presence
-from headway.report import latencies, visible
+from headway.report import caches, coverage, latencies, visible
 from headway.report.words import ns_text
 
 QUANTILES = (0.50, 0.95, 0.99, 0.999, 0.9999)
@@ -84,6 +84,7 @@ def as_json(evidence: Evidence) -> str:
                 for each in latencies.latencies(hits)
             ],
             "notes": list(health_notes.notes(evidence)),
+            "traces": coverage.data(evidence),
             "sources": {name: state.presence.value for name, state in evidence.sources.items()},
         },
         indent=2,
@@ -106,6 +107,7 @@ def as_text(evidence: Evidence) -> str:
         totals = np.bincount(hits.failures.kind, weights=hits.failures.count, minlength=len(kinds))
         out += latencies.table(hits)
         out += _details(hits)
+        out += caches.lines(evidence, hits.phase.name)
         out.append(f"  generator: {generator_text(hits)}")
         out += [f"  invalid: {why}" for why in health.unwell(hits)]
         out += [f"  failed: {int(n):,} {kind.value}" for kind, n in zip(kinds, totals, strict=True) if n]
@@ -113,6 +115,7 @@ def as_text(evidence: Evidence) -> str:
         if hits.journeys_ended:
             out.append(f"  {hits.journeys_ended:,} journeys ended early at a failed step")
     out += list(health_notes.notes(evidence))
+    out += coverage.lines(evidence)
     for name, state in evidence.sources.items():
         if state.presence is not Presence.PRESENT:
             out.append(f"not seen: {name} ({state.presence.value}{': ' + state.detail if state.detail else ''})")

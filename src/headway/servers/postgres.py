@@ -30,7 +30,7 @@ SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements,auto_explain",
     "pg_stat_statements.max": "5000",
     "pg_stat_statements.track": "top",
-    "auto_explain.log_min_duration": "-1",  # loaded and silent: a session or ALTER SYSTEM turns it on
+    "auto_explain.log_min_duration": "-1",  # loaded and silent: a session or ALTER DATABASE turns it on
     "compute_query_id": "on",
     "track_activity_query_size": "8192",
     "track_io_timing": "on",

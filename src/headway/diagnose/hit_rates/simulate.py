@@ -97,6 +97,7 @@ def run(
     lazy: bool = False,
     forget_on_write: bool = False,
     sampled_clock_s: float | None = None,
+    clock_began_s: float = 0.0,
 ) -> Outcome:
     """
     A cache beside a service (cache-aside): a read that misses stores the value, with its TTL counted from then.
@@ -111,6 +112,7 @@ def run(
         forget_on_write: a write drops the key, so that no hit is stale.
         sampled_clock_s: evict as Valkey does (`sampled_lru`), by a clock of this resolution: 1 s, as its own is; more
             when the stream is replayed faster. By entries alone. None: exactly the least recently used.
+        clock_began_s: a moment of the stream at which that clock ticks.
 
     Raises:
         ValueError: bytes are asked for and not known.
@@ -123,7 +125,9 @@ def run(
     if sampled_clock_s is None:
         cache = _Cache(capacity, ttl_ns, lazy=lazy)
     else:
-        cache = SampledCache(capacity, ttl_ns, clock_ns=round(sampled_clock_s * 1e9))
+        cache = SampledCache(
+            capacity, ttl_ns, clock_ns=round(sampled_clock_s * 1e9), clock_began_ns=round(clock_began_s * 1e9)
+        )
     written = [0] * stream.distinct
     hits = stale = 0
     for key, now_ns, write in zip(stream.key.tolist(), stream.at_ns.tolist(), stream.write.tolist(), strict=True):

@@ -14,7 +14,7 @@ from headway.diagnose.words import fingerprint
 from headway.errors import EmptyPhase
 from headway.load import histogram
 from headway.model import Confidence, Finding, LoadModel, Subject
-from headway.thresholds import SYMPTOM_WEIGHT_RATIO
+from headway.thresholds.rules import SYMPTOM_WEIGHT_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

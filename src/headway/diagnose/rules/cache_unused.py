@@ -1,5 +1,6 @@
 """
-A cache that is there and is not asked, or that is asked and throws away what it will be asked for again.
+A cache that is there and is not asked, or that is asked and mostly has no answer. One that is too small is
+`cache-evictions`'s to say.
 
 For: it is paid for and answers nothing. Against: a cold cache misses at first, and what is asked for once is never hit,
 whatever the cache.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headway.diagnose import cache_use
 from headway.diagnose.words import fingerprint
 from headway.model import Confidence, Finding, Subject
 
@@ -24,7 +26,8 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     """One finding a phase in which less than half of the lookups hit."""
     for use in evidence.caches:
         lookups = use.hits + use.misses
-        if not use.restarted and (lookups == 0 or use.misses > lookups / 2):
+        unanswered = lookups == 0 or use.misses > lookups / 2
+        if unanswered and not use.restarted and not cache_use.too_small(use):
             yield Finding(
                 rule=RULE,
                 phase=use.phase,
@@ -33,6 +36,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 share_ratio=1.0 if lookups == 0 else use.misses / lookups,
                 share_of="cache lookups",
                 fingerprint=fingerprint(RULE, "unused" if lookups == 0 else "misses"),
+                details=cache_use.by_key(evidence, use.phase),
                 confidence=Confidence.CERTAIN,
                 reasons_for=_for(use, lookups),
                 reasons_against=_against(use, lookups),

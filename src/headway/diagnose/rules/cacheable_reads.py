@@ -18,7 +18,7 @@ from headway.errors import HeadwayError
 from headway.load import histogram
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
+from headway.thresholds.rules import (
     CACHE_MIN_HIT_RATIO,
     CACHE_MIN_READS,
     CACHE_MIN_SERVICE_NS,

@@ -14,7 +14,7 @@ from headway.diagnose.words import fingerprint, one_line
 from headway.load import histogram
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import COMPRESSION_LINK_BITS_PER_S, COMPRESSION_MIN_BYTES, COMPRESSION_MIN_SAVED_RATIO
+from headway.thresholds.rules import COMPRESSION_LINK_BITS_PER_S, COMPRESSION_MIN_BYTES, COMPRESSION_MIN_SAVED_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint
-from headway.model import Finding, Subject
-from headway.thresholds import CONNECTION_PER_REQUEST_MIN_RATIO
+from headway.model import Finding, Remedy, RemedyKind, Subject
+from headway.thresholds.rules import CONNECTION_PER_REQUEST_MIN_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headway.model import Evidence
 
 RULE = "connection-per-request"
+MOST_USERS = 64
 WEIGHT = 0.1
 """What it costs is not measured here, so it seldom outranks what is."""
 
@@ -43,4 +44,14 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                     share_of="requests",
                     weight_ratio=WEIGHT,
                     fingerprint=fingerprint(RULE),
+                    remedies=(_remedy(database.connections),),
                 )
+
+
+def _remedy(most: int) -> Remedy:
+    return Remedy(
+        kind=RemedyKind.POOL,
+        title="a pool of connections",
+        act="keep connections open and lend them out: psycopg_pool, SQLAlchemy's pool, HikariCP; or PgBouncer",
+        parameters={"size": 0, "users": max(2, min(MOST_USERS, most))},
+    )

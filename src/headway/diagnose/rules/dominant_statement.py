@@ -15,12 +15,8 @@ from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
-    DATABASE_IDLE_MAX_SESSIONS,
-    DOMINANT_STATEMENT_MIN_RATIO,
-    INDEXED_MIN_CALLS,
-    INDEXED_MIN_TABLE_ROWS,
-)
+from headway.thresholds import INDEXED_MIN_CALLS, INDEXED_MIN_TABLE_ROWS
+from headway.thresholds.rules import DATABASE_IDLE_MAX_SESSIONS, DOMINANT_STATEMENT_MIN_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -47,7 +47,7 @@ def _replaces(keeper: Index, index: Index, gone: set[tuple[str, str]]) -> bool:
 
 
 def _finding(evidence: Evidence, index: Index, keeper: Index) -> Finding | None:
-    place = busiest(evidence, index.table)
+    place = busiest(evidence, index)
     if place is None:
         return None
     hits, writes = place
@@ -70,7 +70,7 @@ def _finding(evidence: Evidence, index: Index, keeper: Index) -> Finding | None:
         details=(one_line(index.definition), one_line(keeper.definition)),
         location=Location(table=index.table),
         confidence=Confidence.CERTAIN if same else Confidence.LIKELY,
-        reasons_for=(f"{size} of disk and memory", f"the run wrote {writes:,} times to the table, and to both indexes"),
+        reasons_for=(f"{size} of disk and memory", f"the run wrote {writes:,} entries to it"),
         reasons_against=(*against, f"its {index.scans:,} reads so far would go to the other: measure them"),
         remedies=(dropped(index, because=f"{keeper.name} serves its reads"),),
     )

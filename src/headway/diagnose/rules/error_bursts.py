@@ -14,7 +14,7 @@ import numpy as np
 
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, FailureKind, Finding, Location, Remedy, RemedyKind, Subject
-from headway.thresholds import BURST_GAP_S, BURST_MIN_FAILURES, BURST_MIN_SHARE_RATIO, BURST_RATIO
+from headway.thresholds.rules import BURST_GAP_S, BURST_MIN_FAILURES, BURST_MIN_SHARE_RATIO, BURST_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.windows import failed_by_kind
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, FailureKind, Finding, Subject
-from headway.thresholds import FAILURES_MIN_RATIO, SYMPTOM_WEIGHT_RATIO
+from headway.thresholds.rules import FAILURES_MIN_RATIO, SYMPTOM_WEIGHT_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

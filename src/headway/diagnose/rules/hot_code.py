@@ -17,12 +17,8 @@ from headway.load import histogram
 from headway.load.intervals import Z
 from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
-    CONFIDENCE_RATIO,
-    HOT_CODE_MIN_CORES,
-    HOT_CODE_MIN_RATIO,
-    PROFILE_MIN_SAMPLES,
-)
+from headway.thresholds import CONFIDENCE_RATIO
+from headway.thresholds.rules import HOT_CODE_MIN_CORES, HOT_CODE_MIN_RATIO, PROFILE_MIN_SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

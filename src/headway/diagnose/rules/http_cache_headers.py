@@ -19,7 +19,7 @@ from headway.errors import HeadwayError
 from headway.load import histogram
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
+from headway.thresholds.rules import (
     CACHE_MIN_HIT_RATIO,
     CACHE_STALE_MAX_RATIO,
     COMPRESSION_MIN_BYTES,

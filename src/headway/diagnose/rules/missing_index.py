@@ -10,21 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headway.diagnose.accesses import How, accesses, written_tables
+from headway.diagnose.accesses import accesses
 from headway.diagnose.catalog import Catalog
+from headway.diagnose.comparing import How
 from headway.diagnose.index_choice import Wanted, merged, wanted
 from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line, quoted
+from headway.diagnose.written import entries
 from headway.model import Confidence, Estimate, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
+from headway.thresholds import INDEXED_MIN_TABLE_ROWS
+from headway.thresholds.rules import (
     INDEX_FEW_ROWS,
     INDEX_MIN_MEAN_NS,
     INDEX_MIN_SHARE_RATIO,
     INDEX_MOST_MATCHING_RATIO,
     INDEX_WRITE_NS,
     INDEX_WRITES_MAX_RATIO,
-    INDEXED_MIN_TABLE_ROWS,
 )
 
 if TYPE_CHECKING:
@@ -56,9 +58,10 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         wishes = [wish for each in statements for wish in _wishes(each, catalog)[0]]
         for want, places in merged([each.want for each in wishes]):
             served = _distinct([wishes[place] for place in places])
-            if _too_dear(want, served, statements) is not None:
+            writes = _writes(want, statements, catalog)
+            if _too_dear(want, served, writes) is not None:
                 continue
-            finding = _finding(evidence, hits, want, served, statements)
+            finding = _finding(evidence, hits, want, served, statements, writes)
             weight = sum(each.statement.total_ns for each in served)
             if finding.fingerprint not in best or best[finding.fingerprint][0] < weight:
                 best[finding.fingerprint] = weight, finding
@@ -73,7 +76,11 @@ def why_not(evidence: Evidence, statement_id: str) -> str | None:
     for statement in found:
         wishes, against = _wishes(statement, catalog)
         others = [each for each in evidence.statements if each.phase == statement.phase]
-        dear = [why for wish in wishes if (why := _too_dear(wish.want, [wish], others)) is not None]
+        dear = [
+            why
+            for wish in wishes
+            if (why := _too_dear(wish.want, [wish], _writes(wish.want, others, catalog))) is not None
+        ]
         if wishes and not dear:
             return None
         reasons += [*against, *dear]
@@ -135,11 +142,12 @@ def _driven(access: Access, found: tuple[Access, ...], catalog: Catalog) -> floa
 
 def _seen(statement: Statement, access: Access, catalog: Catalog) -> bool | None:
     """Whether the plan reads much of the table: None, when there is none or the table isn't in it."""
-    if statement.plan is None or not isinstance(statement.plan.json, list):
-        return None
-    nodes = list(_nodes(statement.plan.json[0].get("Plan", {}), sorting=False))
-    own = [(node, sorting) for node, sorting in nodes if _is_of(node, access)]
-    if not own:
+    plans = [statement.logged.plan] if statement.logged is not None else []  # first: it was made with real values
+    if statement.plan is not None and isinstance(statement.plan.json, list) and statement.plan.json:
+        plans.append(statement.plan.json[0].get("Plan"))
+    nodes = (list(_nodes(each, sorting=False)) for each in plans if isinstance(each, dict))
+    own = next((found for each in nodes if (found := [pair for pair in each if _is_of(pair[0], access)])), None)
+    if own is None:
         return None
     return any(_much(node, access, catalog, sorting=sorting) for node, sorting in own)
 
@@ -174,28 +182,26 @@ def _distinct(wishes: list[_Wish]) -> list[_Wish]:
     return list({each.statement.id: each for each in wishes}.values())
 
 
-def _writes(want: Wanted, statements: list[Statement]) -> int:
-    """Calls that insert into or update the table."""
-    return sum(
-        each.calls for each in statements if not each.nested and want.table in written_tables(each.text)
-    )  # fmt: skip
+def _writes(want: Wanted, statements: list[Statement], catalog: Catalog) -> int:
+    """Entries that the index would get."""
+    said = " ".join((*want.keys, *want.included, want.where or ""))
+    return entries(statements, want.table, said, catalog.columns.get(want.table, frozenset()))
 
 
-def _too_dear(want: Wanted, wishes: list[_Wish], statements: list[Statement]) -> str | None:
+def _too_dear(want: Wanted, wishes: list[_Wish], writes: int) -> str | None:
     """Why the index's price in writes speaks against it."""
-    writes = _writes(want, statements)
     saved_ns = sum(each.statement.total_ns for each in wishes) * (1 - min(want.ratio, INDEX_MOST_MATCHING_RATIO))
     if writes * INDEX_WRITE_NS <= INDEX_WRITES_MAX_RATIO * saved_ns:
         return None
     reads = sum(each.statement.calls for each in wishes)
     return (
-        f"{want.table} is written {writes:,} times for {reads:,} reads it would serve: some"
+        f"it would be written {writes:,} times for {reads:,} reads it would serve: some"
         f" {duration_text(writes * INDEX_WRITE_NS)} of writing for {duration_text(saved_ns)} of reading saved"
     )
 
 
 def _finding(
-    evidence: Evidence, hits: PhaseHits, want: Wanted, wishes: list[_Wish], statements: list[Statement]
+    evidence: Evidence, hits: PhaseHits, want: Wanted, wishes: list[_Wish], statements: list[Statement], writes: int
 ) -> Finding:
     wishes = sorted(wishes, key=lambda each: -each.statement.total_ns)
     first = wishes[0].statement
@@ -221,7 +227,7 @@ def _finding(
         confidence=Confidence.LIKELY if all(each.planned for each in wishes) else Confidence.POSSIBLE,
         cost_ns=total_ns / answered(hits) if answered(hits) else None,
         reasons_for=_reasons_for(want, wishes),
-        reasons_against=_reasons_against(want, statements, calls),
+        reasons_against=_reasons_against(want, writes, calls),
         remedies=(_remedy(want, wishes),),
     )
 
@@ -237,9 +243,8 @@ def _reasons_for(want: Wanted, wishes: list[_Wish]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _reasons_against(want: Wanted, statements: list[Statement], reads: int) -> tuple[str, ...]:
-    writes = _writes(want, statements)
-    found = [f"the table is written {writes:,} times for {reads:,} of these reads"] if writes else []
+def _reasons_against(want: Wanted, writes: int, reads: int) -> tuple[str, ...]:
+    found = [f"it would be written {writes:,} times for {reads:,} of these reads"] if writes else []
     if want.method == "gin":
         found.append("a GIN index is large, and dear to write")
     if any("gin_trgm_ops" in each for each in want.keys):

@@ -23,7 +23,7 @@ from headway.diagnose.traced_repeats import Window, opened
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Finding, Location, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import N_PLUS_ONE_MIN_SHARE_RATIO
+from headway.thresholds.rules import N_PLUS_ONE_MIN_SHARE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

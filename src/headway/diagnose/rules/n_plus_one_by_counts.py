@@ -19,12 +19,8 @@ from headway.diagnose.statement_shape import Kind, canonical, shape, table_of
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Estimate, Finding, Location, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import (
-    DATABASE_MIN_CALLS,
-    N_PLUS_ONE_COUNTS_MAX_RATIO,
-    N_PLUS_ONE_FOLLOWING_MIN_CALLS,
-    N_PLUS_ONE_MIN_CALLS,
-)
+from headway.thresholds import DATABASE_MIN_CALLS
+from headway.thresholds.rules import N_PLUS_ONE_COUNTS_MAX_RATIO, N_PLUS_ONE_FOLLOWING_MIN_CALLS, N_PLUS_ONE_MIN_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

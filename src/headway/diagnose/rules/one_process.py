@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.windows import within
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Remedy, RemedyKind, Subject
-from headway.thresholds import IDLE_CORES_MIN, ONE_CORE_MAX_RATIO, ONE_CORE_MIN_RATIO
+from headway.thresholds.rules import IDLE_CORES_MIN, ONE_CORE_MAX_RATIO, ONE_CORE_MIN_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from headway.diagnose.words import fingerprint, one_line
 from headway.load import histogram
 from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import PAYLOAD_MIN_BYTES
+from headway.thresholds.rules import PAYLOAD_MIN_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

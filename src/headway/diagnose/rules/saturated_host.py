@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.windows import within
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Remedy, RemedyKind, Subject
-from headway.thresholds import (
+from headway.thresholds.rules import (
     SATURATED_CPU_RATIO,
     SATURATED_DISK_RATIO,
     SATURATED_DISK_WAIT_RATIO,

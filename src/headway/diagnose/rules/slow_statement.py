@@ -14,7 +14,7 @@ from headway.diagnose.windows import answered
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
 from headway.promises.spoken import duration_text
-from headway.thresholds import INDEX_MIN_MEAN_NS, INDEX_MIN_SHARE_RATIO
+from headway.thresholds.rules import INDEX_MIN_MEAN_NS, INDEX_MIN_SHARE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

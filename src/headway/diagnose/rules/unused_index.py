@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from headway.diagnose.dropping import busiest, dropped, share
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Subject
-from headway.thresholds import UNUSED_INDEX_MIN_BYTES, UNUSED_INDEX_MIN_DAYS
+from headway.thresholds.rules import UNUSED_INDEX_MIN_BYTES, UNUSED_INDEX_MIN_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _moment(text: str) -> datetime:
 
 
 def _finding(evidence: Evidence, index: Index) -> Finding | None:
-    place = busiest(evidence, index.table)
+    place = busiest(evidence, index)
     if place is None:
         return None
     hits, writes = place
@@ -85,7 +85,7 @@ def _finding(evidence: Evidence, index: Index) -> Finding | None:
         details=(one_line(index.definition),),
         location=Location(table=index.table),
         confidence=Confidence.POSSIBLE if replicas else Confidence.LIKELY,
-        reasons_for=(f"{size} of disk and memory", f"the run wrote {writes:,} times to the table, and to this index"),
+        reasons_for=(f"{size} of disk and memory", f"the run wrote {writes:,} entries to it"),
         reasons_against=(
             *against, "when it was made is not known: an index made yesterday has had no time to be read",
             "what a yearly report reads is not in so many days",

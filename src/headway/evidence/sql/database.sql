@@ -1,6 +1,7 @@
 -- name: database_flush
--- Makes this session's own counts visible at once, so that they can be taken off exactly.
-SELECT /* headway */ pg_catalog.pg_stat_force_next_flush();
+-- Makes this session's own counts visible at once, so that they can be taken off exactly. It reads a table, since a
+-- session with nothing to tell of tables doesn't tell of its transactions either.
+SELECT /* headway */ pg_catalog.pg_stat_force_next_flush() FROM pg_catalog.pg_database LIMIT 1;
 
 -- name: database_counters
 -- What has this database done since its counters began, and how many connections may there be?
@@ -11,6 +12,6 @@ SELECT /* headway */ xact_commit, xact_rollback, blks_hit, blks_read, temp_bytes
   FROM pg_catalog.pg_stat_database WHERE datname = current_database();
 
 -- name: database_connections
--- How many connections does this database have now, this one not counted?
-SELECT /* headway */ numbackends - 1 AS connections
+-- How many connections does this database have now, Headway's own not counted?
+SELECT /* headway */ numbackends - %(own)s AS connections
   FROM pg_catalog.pg_stat_database WHERE datname = current_database();

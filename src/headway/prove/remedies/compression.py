@@ -24,7 +24,7 @@ from headway.model import Price, ProofState
 from headway.promises.spoken import duration_text
 from headway.prove import borrowed, fronting, outcome
 from headway.prove.measure import Paired, paired
-from headway.thresholds import COMPRESSION_LINK_BITS_PER_S
+from headway.thresholds.rules import COMPRESSION_LINK_BITS_PER_S
 
 if TYPE_CHECKING:
     from headway.model import Finding, Proof, Remedy, Route

@@ -20,7 +20,8 @@ from headway.load.drive import Stop, drive
 from headway.load.hits import read
 from headway.model import Arrivals, Effect, FailureKind, LoadModel, Price, ProofState
 from headway.prove import borrowed, fronting, outcome
-from headway.thresholds import CACHE_STALE_MAX_RATIO, COMPARE_MATTERS_NS, COMPARE_MATTERS_RATIO
+from headway.thresholds import COMPARE_MATTERS_NS, COMPARE_MATTERS_RATIO
+from headway.thresholds.rules import CACHE_STALE_MAX_RATIO
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,6 +2,8 @@
 The size of a connection pool: the run's own reads, sent by as many users as the run had connections, through pools of
 several sizes in turns. The knee is the smallest size that reaches `KNEE_RATIO` of the highest throughput.
 
+Where this machine has a PgBouncer it stands in front in turns of its own: each user has a connection to it.
+
 The users wait for each answer (closed loop), so nothing piles up that a smaller pool would be blamed for. The client is
 one Python process: where it is at its own limit the sweep says nothing about the pool, and that is the verdict.
 """
@@ -23,7 +25,7 @@ from headway.conventions import SQL_TAG
 from headway.evidence.collector import in_words
 from headway.model import Price, ProofState
 from headway.promises.spoken import duration_text
-from headway.prove import trial
+from headway.prove import pooler, trial
 from headway.prove.measure import Paired, paired
 from headway.prove.outcome import NO_PLACE, proof, unproven
 from headway.prove.session import TrialSession
@@ -42,11 +44,22 @@ if TYPE_CHECKING:
     Borrow = Callable[[], AbstractAsyncContextManager[Connection]]
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
+FRONTED = frozenset({2, 8, 32})
+"""Sizes of PgBouncer's pool that are tried, with the current one: its knee is near the other's."""
 MOST_USERS = 64
 MOST_READS = 6
 LEAST_TURN_S = 0.3
 EACH = 0
 """The "size" of no pool: a connection is opened for each statement."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How users reach the database: with so many connections, PgBouncer's own ones where it stands in front."""
+
+    size: int
+    url: str
+    fronted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +83,17 @@ def prove(finding: Finding, remedy: Remedy, grounds: Grounds) -> Proof:
             return unproven(finding, remedy, grounds, "; ".join(notes) or "the run has no read that could be sent")
         users = max(2, min(_users(remedy, grounds.evidence), MOST_USERS, free))
         current = int(remedy.parameters.get("size") or EACH)
-        swept = _sweep(grounds, chosen, sizes=_sizes(current, users, remedy), users=users)
+        sizes = _sizes(current, users, remedy)
+        fronted = [size for size in sizes if size in FRONTED | {current} - {EACH}]
+        with pooler.before(grounds.staging_url, fronted) as front:
+            ways = [Way(size=size, url=grounds.staging_url) for size in sizes]
+            ways += [Way(size=size, url=url, fronted=True) for size, url in front.urls.items()]
+            swept = _sweep(grounds, chosen, ways=ways, users=users)
     except psycopg.Error as exc:
         return unproven(finding, remedy, grounds, f"the copy refused: {in_words(exc)}")
-    return _judged(finding, remedy, grounds, swept, current=current, users=users, notes=tuple(notes))
+    said = (*notes, _behind(front.said, swept))
+    direct = {way.size: turns for way, turns in swept.items() if not way.fronted}
+    return _judged(finding, remedy, grounds, direct, current=current, users=users, notes=said)
 
 
 def knee(per_s: Mapping[int, float]) -> int:
@@ -124,6 +144,22 @@ def _judged(
     return proof(finding, remedy, grounds, state, reason, effects=effects, prices=prices, notes=said)
 
 
+def _behind(said: str, swept: Mapping[Way, Sequence[Turn]]) -> str:
+    """What PgBouncer made of it, beside a pool in the service of the same size."""
+    shown = []
+    for way, turns in swept.items():
+        if way.fronted:
+            per_s = float(np.mean([each.per_s for each in turns]))
+            own = float(np.mean([each.per_s for each in swept[Way(size=way.size, url=_direct(swept))]]))
+            p95_ns = float(np.mean([each.p95_ns for each in turns]))
+            shown.append(f"{_name(way.size)}: {per_s:,.0f}/s, P95 {duration_text(p95_ns)}, x{per_s / own:.2f}")
+    return f"{said}: {'; '.join(shown)} of the service's own pool of that size" if shown else said
+
+
+def _direct(swept: Mapping[Way, Sequence[Turn]]) -> str:
+    return next(way.url for way in swept if not way.fronted)
+
+
 def _pair(before: Sequence[Turn], after: Sequence[Turn], of: Callable[[Turn], float]) -> Paired:
     return paired([[of(each)] for each in before], [[of(each)] for each in after])
 
@@ -153,27 +189,29 @@ def _sizes(current: int, users: int, remedy: Remedy) -> tuple[int, ...]:
     return tuple(sorted({size for size in SIZES if size <= users} | {current} | more))
 
 
-def _sweep(grounds: Grounds, chosen: Sequence[Case], *, sizes: Sequence[int], users: int) -> dict[int, list[Turn]]:
-    """Every size once a round, in an order drawn by chance; `PROVE_MIN_ROUNDS` rounds."""
+def _sweep(grounds: Grounds, chosen: Sequence[Case], *, ways: Sequence[Way], users: int) -> dict[Way, list[Turn]]:
+    """Every way once a round, in an order drawn by chance; `PROVE_MIN_ROUNDS` rounds."""
     chance = random.Random(grounds.seed)  # noqa: S311 - an order, not a secret
-    lasts_s = max(LEAST_TURN_S, min(3.0, grounds.budget_s / len(sizes) / PROVE_MIN_ROUNDS))
-    found: dict[int, list[Turn]] = {size: [] for size in sizes}
+    lasts_s = max(LEAST_TURN_S, min(3.0, grounds.budget_s / len(ways) / PROVE_MIN_ROUNDS))
+    found: dict[Way, list[Turn]] = {way: [] for way in ways}
     for number in range(PROVE_MIN_ROUNDS):
-        order = list(sizes)
+        order = list(ways)
         chance.shuffle(order)
-        for size in order:
-            turn = asyncio.run(_turn(str(grounds.staging_url), chosen, size, users, lasts_s, seed=number))
-            found[size].append(turn)
+        for way in order:
+            found[way].append(asyncio.run(_turn(way, chosen, users, lasts_s, seed=number)))
     return found
 
 
-async def _turn(url: str, chosen: Sequence[Case], size: int, users: int, lasts_s: float, *, seed: int) -> Turn:
+async def _turn(way: Way, chosen: Sequence[Case], users: int, lasts_s: float, *, seed: int) -> Turn:
     from psycopg_pool import AsyncConnectionPool
 
     keywords: dict[str, Any] = {"autocommit": True, "application_name": "headway", "prepare_threshold": None}
-    if size == EACH:
-        return await _measured(partial(_opened, url, keywords), chosen, users, lasts_s, seed)
-    async with AsyncConnectionPool(url, min_size=size, max_size=size, open=False, timeout=30, kwargs=keywords) as pool:
+    if way.size == EACH:
+        return await _measured(partial(_opened, way.url, keywords), chosen, users, lasts_s, seed)
+    size = users if way.fronted else way.size
+    async with AsyncConnectionPool(
+        way.url, min_size=size, max_size=size, open=False, timeout=30, kwargs=keywords
+    ) as pool:
         await pool.wait()
         return await _measured(pool.connection, chosen, users, lasts_s, seed)
 

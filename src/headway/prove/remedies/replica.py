@@ -28,7 +28,8 @@ from headway.model import Effect, Price, ProofState
 from headway.prove.outcome import NO_PLACE, proof, unproven
 from headway.prove.values import NoValues, is_write, parsed
 from headway.servers import ports, postgres, process
-from headway.thresholds import CONFIDENCE_RATIO, PROVE_MATTERS_RATIO, STALE_TOLERABLE_RATIO
+from headway.thresholds import CONFIDENCE_RATIO, PROVE_MATTERS_RATIO
+from headway.thresholds.rules import STALE_TOLERABLE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,48 +1,6 @@
-"""
-Numbers that decide. Each has its unit in its name, its value, why, and a source.
-
-A reader who disagrees with a verdict should find the number that made it here.
-"""
+"""From where on a rule of the diagnose room speaks. Each has its unit in its name, its value, why, and a source."""
 
 from __future__ import annotations
-
-CONFIDENCE_RATIO = 0.95
-"""Level of every interval that is printed or that decides. The field's habit; one run in twenty lies outside."""
-
-INDEXED_MIN_CALLS = 100
-"""A statement called more often than this in the run is the workload's own, not an administrator's visit."""
-
-INDEXED_MIN_TABLE_ROWS = 10_000
-"""Below this a sequential scan is as fast as an index: some 100 pages of 8 KiB.
-Source: PostgreSQL manual, "Examining Index Usage": small tables are read sequentially on purpose."""
-
-DATABASE_MIN_CALLS = 30
-"""Fewer calls in a phase than this say nothing about a statement's mean."""
-
-LATENESS_P99_MAX_NS = 5_000_000
-"""A generator that sends its own requests more than 5 ms late at P99 is measuring itself. wrk2 ticks at 1 ms."""
-
-LOOP_LAG_P99_MAX_NS = 20_000_000
-"""Event-loop lag of a worker at P99. Above it, receipt times are wrong by as much."""
-
-GENERATOR_CPU_MAX_RATIO = 0.95
-"""Share of its core a worker may use over a phase; above it, it has no room left and its queue is its own."""
-
-DELIVERED_MIN_RATIO = 0.99
-"""Sent / planned. Below it the load promised was not the load made; whose fault it is decides broken or invalid."""
-
-THROUGHPUT_OVERSHOOT_RATIO = 0.01
-"""A promised rate is tested by offering this much more: ">= 10,000/s" is not missed by one request in flight."""
-
-THROUGHPUT_MAX_ERROR_RATIO = 0.01
-"""A rate is handled only when at most this share fails, unless the increment promises a stricter error rate."""
-
-MIN_BATCHES = 10
-"""Seconds needed before autocorrelation is estimated by batch means; a shorter phase is inconclusive.
-Source: Law, Simulation Modeling and Analysis, batch means (10 to 30 batches)."""
-
-SINGLE_PLAN_ROWS_PER_SCAN = 10_000
-"""A table read sequentially but fewer rows a scan than this was left early (a LIMIT), and was not read as a whole."""
 
 DOMINANT_STATEMENT_MIN_RATIO = 0.10
 """Share of database time from which a statement is worth a line: below it, mending it moves nothing one can measure."""
@@ -62,90 +20,6 @@ SYMPTOM_WEIGHT_RATIO = 0.3
 
 DATABASE_IDLE_MAX_SESSIONS = 0.2
 """Statements executing at once, on average, below which the database is idle and no statement's share matters."""
-
-GENERATOR_SHARE_MAX_RATIO = 0.8
-"""Share of its calibrated rate (against a server that does nothing) a generator should be asked for. Above it queues
-form in the generator itself: at 80% of capacity the mean wait is four service times (M/M/1). Exceeding it is said; it
-invalidates only a run whose generator was late, out of CPU or short of what was planned."""
-
-CALIBRATION_MIN_CPU_RATIO = 0.85
-"""Share of its core a worker must have had while it was calibrated. Below it something else was running, or the null
-server was the limit: the figure is what was seen, less than the machine can do."""
-
-DISTURBED_MAX_AGE_S = 3_600
-"""Such a figure is used for an hour and never replaces a good one: a machine that is always busy is not measured anew
-for every run, and one that was busy once is."""
-
-CALIBRATION_MAX_AGE_S = 30 * 86_400
-"""A calibration older than 30 days is measured again: microcode and neighbours change without a new version."""
-
-FLOOR_NEAR_RATIO = 2.0
-"""A median within this many times the generator's own floor is half generator: it is said beside the figure."""
-
-FILES_NEAR_RATIO = 0.9
-PORTS_NEAR_RATIO = 0.8
-"""Share of the allowed file descriptors, of the local ports, from which it is said that they run out. Running out
-itself invalidates the run. Ports in TIME_WAIT stay so for 60 s. Source: Linux, tcp(7) and ip(7),
-ip_local_port_range."""
-
-STEAL_MAX_RATIO = 0.02
-"""Share of CPU time that the hypervisor gave to others from which it is named as the likely cause of lateness: 2% is
-20 ms of each second in which no clock of this machine's programs was read. Source: Linux, proc(5), steal."""
-
-START_SKEW_MAX_NS = 100_000_000
-"""Workers on several machines begin within this of one another, as well as their clocks could be compared: a tenth of
-the second by which everything is counted. Beyond it the offered rate is not the one planned."""
-
-COMPARE_MATTERS_RATIO = 0.05
-COMPARE_MATTERS_NS = 1_000_000
-"""The smallest difference of a latency that matters, unless told otherwise: 5%, and 1 ms at the least. Below it two
-builds of the same source differ by their memory layout alone. Source: Mytkowicz et al. 2009, "Producing wrong data
-without doing anything obviously wrong": up to 8% and more by link order and environment size."""
-
-COMPARE_MATTERS_ERRORS_RATIO = 0.001
-"""The smallest difference of error rates that matters: one request in a thousand."""
-
-COMPARE_MIN_BEYOND = 20
-"""Requests that must lie beyond a percentile on either side for it to be compared: p99 takes 2,000 requests. With
-fewer the bootstrap redraws the same handful over and over. Source: Davison and Hinkley 1997, 2.6.1 (extremes)."""
-
-COMPARE_RATES_ALIKE_RATIO = 0.05
-"""Imported runs don't say what was asked for: rates seen within 5% of each other are taken as the same load."""
-
-PROVE_LOCK_TIMEOUT_S = 2.0
-"""Longest wait for a lock of anything that proving or applying sends: whoever waits behind it waits no longer."""
-
-PROVE_MATTERS_RATIO = 0.10
-"""Smallest saving of a statement's time, at the near end of its 95% interval, that makes a remedy worth its upkeep.
-Less is what a busy neighbour or another plan of the week takes away again."""
-
-PROVE_MIN_ROUNDS = 6
-PROVE_MAX_ROUNDS = 15
-"""Turns with and without a remedy. Six pairs are the fewest with which a sign test can tell at 95% (2/2^6 = 3%); past
-fifteen intervals narrow slowly."""
-
-PROVE_MOST_VALUES = 12
-"""Sets of parameters each statement is measured with, drawn from the table's own rows."""
-
-KNEE_RATIO = 0.95
-"""The knee of a sweep is the smallest size that reaches 95% of the highest throughput: beyond it only waiting grows.
-Source: Gunther, Guerrilla Capacity Planning, ch. 4."""
-
-PROFILE_CPU_PER_S = 30
-PROFILE_WALL_PER_S = 20
-"""Stacks taken a second of each profiled process: of running threads, and of all. A share of 20% of one busy core is
-known to within 2.6 percentage points after 30 s (binomial, 900 looks). A look takes some 0.8 ms of another core: both
-samplers take 4% of one, and more looks more (benchmarks/diagnosis/profile_cost.py)."""
-
-PROFILE_SLICE_S = 30
-"""A sampler is ended and started anew after so long, so that what it holds in memory and on disk stays bounded, and one
-that lost its parent ends by itself."""
-
-PROFILE_MOST_S = 600
-"""Seconds of one phase that are profiled at most; what lies beyond is said not to have been."""
-
-PROFILE_MOST_PROCESSES = 8
-"""Processes profiled at most: each takes two samplers. The others are said."""
 
 PROFILE_MIN_SAMPLES = 30
 """Samples below which a share of a profile says nothing: the 95% interval of one half is then 36 points wide."""
@@ -278,18 +152,16 @@ INDEX_WRITES_MAX_RATIO = 0.5
 
 UNKNOWN_EQUALITY_RATIO = 0.005
 """Share of rows with one value where a table was never analysed. Source: PostgreSQL, selfuncs.h, DEFAULT_EQ_SEL."""
+
 UNKNOWN_RANGE_RATIO = 1 / 3
 """Share of rows in an open range nobody has seen. Source: PostgreSQL, selfuncs.h, DEFAULT_INEQ_SEL."""
+
 UNKNOWN_PATTERN_RATIO = 0.01
 """Share of rows that a pattern, or a member of an array, matches: between DEFAULT_MATCH_SEL and DEFAULT_CONTAIN_SEL."""
 
 UNUSED_INDEX_MIN_BYTES = 1 << 20
 UNUSED_INDEX_MIN_DAYS = 7
 """An index is called unused when its counters say so for a week at least: month's ends have statements of their own."""
-
-PROVE_MATTERS_NS = 20_000
-"""Where a saving's interval is too wide to tell, a statement that saves less than 20 µs at its far end is called not
-worth it: that is below what sending a statement over the loopback costs."""
 
 OFFSET_MIN_BLOCKS_A_ROW = 20
 """Pages looked at for each row given from which an OFFSET is said to throw rows away. A row through an index and its
@@ -310,3 +182,51 @@ WIDE_MIN_BYTES_A_CALL = 32_768
 N_PLUS_ONE_COUNTS_MAX_RATIO = 0.02
 """Calls of one statement and rows of another over a phase are the same number within this: requests under way at the
 phase's edges are counted on one side only, some hundred of ten thousand."""
+
+CACHE_EVICTED_MIN_RATIO = 0.01
+CACHE_EVICTED_OF_MISSES_MIN_RATIO = 0.30
+CACHE_EVICTED_MAX_HIT_RATIO = 0.95
+"""Keys evicted a look-up, and a miss, from which a cache is said to be too small, and the hit rate above which it is
+not worth a line: some one miss in three came with a key thrown out to make room, and more than one look-up in twenty
+missed. Source: Redis manual, "Key eviction": watch misses beside evictions to see whether the eviction costs any."""
+
+CACHE_AGREES_RATIO = 0.05
+CACHE_READS_AGREE_RATIO = 0.2
+"""How near a route's predicted hit rate at the cache's present size must be to the one counted, and its reads to the
+look-ups, before its curve is taken to be the cache's."""
+
+CACHE_SLOW_MIN_NS = 1_000_000
+CACHE_SLOW_MIN_SHARE_RATIO = 0.01
+"""Mean execution of a command, and its share of the time, from which it is said to hold the cache up: commands run one
+after another, so that each waits for it. 1 ms is a thousand times what GET takes.
+Source: Redis manual, "Diagnosing latency issues": single threaded, slow commands."""
+
+CACHE_BIG_KEY_BYTES = 1 << 20
+"""Size of one key from which it is worth a line: 1 MiB takes 8 ms of a link of 1 Gbit/s each time it is read whole."""
+
+CACHE_HOT_KEY_RATIO = 0.20
+CACHE_HOT_MIN_COMMANDS = 1_000
+CACHE_BUSY_CPU_RATIO = 0.50
+"""One key's share of all commands seen, of how many at least, and how busy the cache's thread must be for it to matter:
+at half of its capacity waiting takes as long as the command itself (M/M/1)."""
+
+LOOKS_MIN = 30
+LOCK_MIN_SHARE_RATIO = 0.05
+LOCK_MIN_SEEN = 10
+LOCK_HOLDER_MIN_RATIO = 0.2
+"""Looks without which nothing is concluded; share of active sessions' time spent waiting for locks, and waiters seen,
+from which it is worth a line (every busy service waits for a row now and then); share of it to be named its cause."""
+
+POOL_WAIT_MIN_NS = 1_000_000
+POOL_WAITING_MIN_RATIO = 0.1
+"""A transaction's mean wait for PgBouncer's connection, and looks with a client waiting, from which it is small."""
+
+POOL_BUSY_PER_CORE = 2.0
+POOL_IDLE_MIN = 20
+POOL_IDLE_RATIO = 0.25
+"""Sessions at work for each core from which more only queue in the database. Source: wiki.postgresql.org, Number Of
+Database Connections. Connections of one client, and the share of them ever busy, from which idle ones are said."""
+
+REPLICA_MIN_READS_RATIO = 0.7
+REPLICA_MIN_BUSY_RATIO = 0.7
+"""Share of database time that is reads, and sessions at work for each core, below which the primary has room."""

@@ -1,0 +1,232 @@
+"""
+What collecting evidence costs the service: throughput at saturation with all collectors on and with none, in turns.
+
+    .venv/bin/python benchmarks/diagnosis/overhead.py --rounds 20
+
+The reference shop in its fast form is asked by users that ask again as soon as they are answered: whatever is taken
+from it shows. One run has many short phases. Each round is four of them in an order drawn by chance, with the same
+keys: collectors on, off, and off twice more for the control, which says what no difference at all looks like on this
+machine. While off a collector is told of no phase and takes no sample; its connection stays. Given is the median of
+the rounds' ratios with a 95% interval by bootstrap over rounds. Collectors, generator and service share the machine's
+cores here: on a machine of its own the service would be disturbed by the questions alone. What a collector does after
+the load has ended (plans, indexes, answers) is no part of it, as the service is not loaded then.
+
+Beside it stands what each collector itself took while on: processor time of its thread, and time it waited for answers,
+which bounds what the servers spent on them. These hardly depend on what else the machine does.
+
+`--only host,statements` turns only these on, `--each` each by itself in turn. Sampling of stacks is never among "all":
+`--only profile` measures it. `--keep FILE` appends the rounds to a file and counts those that are in it already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import psutil
+
+from headway import line
+from headway.evidence import collect as collecting
+from headway.evidence import registry, runfile
+from headway.evidence.collector import Collector
+from headway.lab import Lab, shop_folder
+from headway.lab import sources as lab_sources
+from headway.load import hits
+from headway.load.drive import Stop
+from headway.model import LoadModel, Phase, Scenario, Sources
+
+APART = frozenset({"profile"})
+"""Collectors that are not on unless they are asked for."""
+LIMIT_RATIO = 0.03
+RESAMPLES = 10_000
+FEWEST = 8
+SIDES = ("on", "off", "control a", "control b")
+
+
+Round = dict[str, float]
+"""Side -> good answers a second."""
+Spent = dict[str, tuple[float, float]]
+"""Collector -> seconds of its thread's processor time, seconds it waited for answers."""
+
+
+@contextlib.contextmanager
+def only(names: frozenset[str], spent: Spent) -> Iterator[None]:
+    """Runs meanwhile have the collectors of these names and no other, in phases that are called on."""
+
+    def chosen(sources: Sources, scenario: Scenario | None = None) -> tuple[Collector, ...]:
+        made = registry.collectors(sources, scenario)
+        for each in made:
+            if each.name in names:
+                gate(each, spent)
+            else:
+                each.close()
+        return tuple(each for each in made if each.name in names)
+
+    with patch.object(collecting, "collectors", chosen):
+        yield
+
+
+def gate(collector: Collector, spent: Spent) -> None:
+    """Let it hear only of phases that are on, and of the seconds in them; count what it takes."""
+    begin, sample, end = collector.begin, collector.sample, collector.end
+    on = False
+
+    def counted(act: Callable[[], None]) -> None:
+        wall, own = time.perf_counter(), time.thread_time()
+        act()
+        own, wall = time.thread_time() - own, time.perf_counter() - wall
+        before = spent.get(collector.name, (0.0, 0.0))
+        spent[collector.name] = before[0] + own, before[1] + max(0.0, wall - own)
+
+    def began(phase: Phase, at_s: float) -> None:
+        nonlocal on
+        on = phase.name.startswith("on ")
+        if on:
+            counted(lambda: begin(phase, at_s))
+
+    def sampled(at_s: float) -> None:
+        if on:
+            counted(lambda: sample(at_s))
+
+    def ended(phase: Phase, at_s: float) -> None:
+        nonlocal on
+        if on:
+            counted(lambda: end(phase, at_s))
+        else:
+            sample(
+                at_s
+            )  # what follows a log reads it up to here, so that no phase that is on pays for one that was off
+        on = False
+
+    vars(collector).update(begin=began, sample=sampled, end=ended)
+
+
+def planned(asked: argparse.Namespace) -> tuple[Phase, ...]:
+    """The phases of all rounds, in the order they are run."""
+    made = []
+    for number in range(asked.seed, asked.seed + asked.rounds):
+        order = list(SIDES)
+        random.Random(number).shuffle(order)
+        made += [
+            Phase(
+                name=f"{side} {number}", model=LoadModel.CLOSED, users=asked.users, duration_s=asked.seconds,
+                warmup_s=asked.warmup, seed=number,
+            )
+            for side in order
+        ]  # fmt: skip
+    return tuple(made)
+
+
+def rounds(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Namespace) -> list[Round]:
+    """What each side of each round reached."""
+    phases = planned(asked)
+    folder = collecting.collect(
+        root, scenario=scenario, phases=phases, sources=sources, slug="overhead", workers=1,
+        on_second=lambda _progress: None, stop=Stop(),
+    )  # fmt: skip
+    said = runfile.read(folder).sources
+    print("; ".join(f"{each.name} {each.presence.value}" for each in said), flush=True)
+    found: dict[str, Round] = {}
+    for each in hits.read(folder, phases, tuple(route.name for route in scenario.routes)):
+        side, _, number = each.phase.name.rpartition(" ")
+        found.setdefault(number, {})[side] = float(each.good.sum()) / each.seconds
+    return list(found.values())
+
+
+def ratio(found: list[Round], one: str, other: str) -> tuple[float, float, float]:
+    """The median of the rounds' ratios, and its 95% interval by bootstrap over rounds."""
+    each = np.array([made[one] / made[other] for made in found])
+    drawn = np.random.default_rng(1).choice(each, size=(RESAMPLES, len(each)))
+    low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975))
+    return float(np.median(each)), float(low), float(high)
+
+
+def told(what: str, found: list[Round]) -> str:
+    """What these collectors cost, beside what no difference looks like."""
+    if len(found) < FEWEST:
+        return f"{what}: {len(found)} rounds say nothing yet: {FEWEST} are the fewest"
+    cost, least, most = (1 - each for each in ratio(found, "on", "off"))
+    none, low, high = (1 - each for each in ratio(found, "control a", "control b"))
+    least, most, low, high = min(least, most), max(least, most), min(low, high), max(low, high)
+    verdict = "below" if most < LIMIT_RATIO else "above" if least > LIMIT_RATIO else "not decided against"
+    return (
+        f"{what}: {cost:+.1%} of throughput (95%: {least:+.1%} to {most:+.1%}), {verdict} {LIMIT_RATIO:.0%};"
+        f" control, nothing against nothing: {none:+.1%} ({low:+.1%} to {high:+.1%});"
+        f" {len(found)} rounds,"
+        f" median {np.median([made['off'] for made in found]):,.0f} answers a second without"
+    )
+
+
+def kept(file: Path | None, what: str) -> list[Round]:
+    """The rounds of this kind that a file has."""
+    if file is None or not file.exists():
+        return []
+    lines = (json.loads(each) for each in file.read_text("utf-8").splitlines())
+    return [each["round"] for each in lines if each["what"] == what]
+
+
+def measured(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Namespace, what: str) -> None:
+    """All rounds of one choice of collectors, and what came of them with those of before."""
+    every = frozenset(each.name for each in registry.collectors(sources, scenario))
+    names = every - APART if what == "all" else frozenset(what.split(","))
+    if names - every:
+        raise SystemExit(f"there is no collector {', '.join(sorted(names - every))}; there are {', '.join(every)}")
+    sources = replace(sources, profile=bool(names & APART))
+    print(f"{what}: {', '.join(sorted(names))}", flush=True)
+    before = kept(asked.keep, what)
+    asked.seed = 1 + len(before)
+    spent: Spent = {}
+    with only(names, spent):
+        found = rounds(root, scenario, sources, asked)
+    on_s = asked.rounds * asked.seconds
+    for name, (own, waited) in sorted(spent.items(), key=lambda each: -sum(each[1])):
+        print(f"  {name:<12} {own / on_s:7.2%} of a core itself, waited {waited / on_s:7.2%} of the time for answers")
+    own, waited = (sum(each[part] for each in spent.values()) / on_s for part in (0, 1))
+    print(
+        f"  together     {own:7.2%} of a core, and at most {waited:7.2%} of one at the servers, of {psutil.cpu_count()}"
+    )
+    if asked.keep is not None:
+        with asked.keep.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps({"what": what, "round": each}) + "\n" for each in found)
+    print(told(what, [*before, *found]), flush=True)
+
+
+def main() -> None:
+    """Bring the shop up, measure, take it down."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rounds", type=int, default=20)
+    options.add_argument("--seconds", type=float, default=2.0, help="of each phase")
+    options.add_argument("--warmup", type=float, default=0.5, help="before each phase, in seconds")
+    options.add_argument("--users", type=int, default=8)
+    options.add_argument("--stage", type=int, default=4)
+    options.add_argument("--scale", type=float, default=0.02)
+    options.add_argument("--only", default="all", help="names of collectors, by commas")
+    options.add_argument("--each", action="store_true", help="every collector by itself")
+    options.add_argument("--keep", type=Path)
+    asked = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="headway-bench-", dir="/var/tmp") as name:
+        Path(name).chmod(0o711)
+        lab = Lab(Path(name) / "lab")
+        try:
+            sources = lab_sources(lab.up(stage=asked.stage, scale=asked.scale))
+            promise = line.find_promise("0050", (shop_folder(),))
+            scenario = line.find_scenario(None, promise, sources.target_url)
+            names = [each.name for each in registry.collectors(sources, scenario)]
+            for what in names if asked.each else [asked.only]:
+                measured(Path(name), scenario, sources, asked, what)
+        finally:
+            lab.down(purge=True)
+    print(f"{psutil.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

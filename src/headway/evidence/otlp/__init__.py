@@ -1,0 +1,1 @@
+"""What OpenTelemetry SDKs send: received over HTTP in a process of its own, taken apart, kept as rows of spans."""

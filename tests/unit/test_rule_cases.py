@@ -1,0 +1,28 @@
+"""Every rule on the labelled runs of benchmarks/diagnosis/rule_cases.py: what it should say, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import rules
+from rule_cases import CASES
+
+from headway.diagnose import catalogue
+
+COUNTED_ANYWAY = {("cache", "each key for the first time")}
+"""Said though nothing is wrong with the cache: a broken hit rate is to be explained, and the finding says why."""
+
+
+@pytest.mark.parametrize("rule", dict.fromkeys(each.rule for each in CASES))
+def test_a_rule_says_what_is_wrong_and_is_silent_where_nothing_is(rule: str) -> None:
+    """Its labelled faults and no others; at least two of each kind, so that neither silence nor alarm passes."""
+    cases = [each for each in CASES if each.rule == rule]
+    assert sum(bool(each.expected) for each in cases) >= 2
+    assert sum(not each.expected for each in cases) >= 2
+    wrong = {(case.rule, case.name) for case in cases if any(rules.differing(case, rules.said(case)))}
+    assert wrong <= COUNTED_ANYWAY
+
+
+def test_every_rule_has_a_corpus_or_is_known_to_have_another() -> None:
+    """A new rule without labelled cases is seen."""
+    known = {each.rule for each in catalogue.entries()}
+    assert known == {each.rule for each in CASES} | rules.ELSEWHERE
