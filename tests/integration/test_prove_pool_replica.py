@@ -84,7 +84,7 @@ def test_a_pool_of_one_is_found_too_small_and_the_sweep_confirms_it(
     found = pool.prove(finding, asked, proving.grounds(run, posts_url, tmp_path, budget_s=1.0))
     assert found.state is ProofState.WORTH_IT, found.reason
     decides = next(each for each in found.effects if each.decides)
-    assert decides.after < 0.6 * decides.before
+    assert decides.after < 0.8 * decides.before  # three users by two connections: two thirds
     assert any("in front, transaction pooling: a pool of 1:" in each for each in found.notes), found.notes
 
 
