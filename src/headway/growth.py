@@ -44,15 +44,14 @@ class Effort:
     """
     What the search at each step may cost.
 
-    `duration_s`: of a first try, None takes the step's, after `warmup_s`: an edge is warm for the wanted answers after
-    three seconds.
-    `allowed_s`: of load, the confirming tries included. `start_per_s`: the first rate of the first step; a later
-    step begins where the one before ended. `most_per_s`: no higher rate is tried.
+    `duration_s`: of a first try; the gate calls nothing that is shorter than ten. `warmup_s`: before each try; an edge
+    is warm for the wanted answers after three. `allowed_s`: of load, the confirming tries included. `start_per_s`: the
+    first rate of the first step; a later one begins where the one before ended. `most_per_s`: no higher rate is tried.
     """
 
-    duration_s: float | None = None
+    duration_s: float = 10.0
     warmup_s: float = 3.0
-    allowed_s: float = 120.0
+    allowed_s: float = 180.0
     start_per_s: float = 20.0
     most_per_s: float = 30_000.0
 
@@ -62,22 +61,20 @@ class Step:
     """
     One configuration of the lab.
 
-    `story_per_s` is what the classic story says of its stage. `duration_s` of a first try: slow stages need longer ones
-    for as many requests.
+    `story_per_s` is what the classic story says of its stage.
     """
 
     name: str
     stage: int
     what: str
     story_per_s: float
-    duration_s: float = 4.0
     settings: Mapping[str, str] | None = None
     tell_edge: bool = False
 
 
 STEPS = (
-    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100, duration_s=8),
-    Step(name="2", stage=2, what="and a pool", story_per_s=500, duration_s=6),
+    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100),
+    Step(name="2", stage=2, what="and a pool", story_per_s=500),
     Step(name="3", stage=3, what="and cache, edge, three app servers", story_per_s=5_000),
     Step(name="4", stage=4, what="and indexes, statements, replica", story_per_s=15_000),
     Step(name="4 tuned", stage=4, what="and edge told of updates, copies in processes", story_per_s=15_000,
@@ -165,7 +162,7 @@ def measure(
     """
     promise = _of_all_requests(line.find_promise(INCREMENT, (shop_folder(),)))
     lab = Lab(state)
-    reached: list[Reached] = []
+    measured: list[Reached] = []
     pages: list[Page] = []
     cores = 0
     try:
@@ -173,14 +170,14 @@ def measure(
             say(f"step {step.name}: {step.what}")
             status = lab.up(step.stage, scale, settings=step.settings, tell_edge=step.tell_edge)
             pages += _pages(step, status)
-            start = max((each.rate_per_s for each in reached if each.rate_per_s), default=effort.start_per_s)
-            found, evidence = _searched(step, status, promise, root, start, effort, say)
-            reached.append(_reached(step, found, evidence))
+            start = max((each.rate_per_s for each in measured if each.rate_per_s), default=effort.start_per_s)
+            found, evidence = _searched(status, promise, root, start, effort, say)
+            measured.append(reached(step, found, evidence))
             cores = evidence.machine.cores
     finally:
         if not keep:
             lab.down()
-    return Growth(scale=scale, cores=cores, steps=tuple(reached), pages=tuple(pages))
+    return Growth(scale=scale, cores=cores, steps=tuple(measured), pages=tuple(pages))
 
 
 def _of_all_requests(promise: Promise) -> Promise:
@@ -199,7 +196,6 @@ def _of_all_requests(promise: Promise) -> Promise:
 
 
 def _searched(
-    step: Step,
     status: LabStatus,
     promise: Promise,
     root: Path,
@@ -214,13 +210,13 @@ def _searched(
     scenario = replace(scenario, default_phase=short)
     bounds = search.bounds(
         scenario, start_per_s=min(start_per_s, effort.most_per_s), most_per_s=effort.most_per_s,
-        duration_s=effort.duration_s or step.duration_s, within_ratio=WITHIN_RATIO, allowed_s=effort.allowed_s,
+        duration_s=effort.duration_s, within_ratio=WITHIN_RATIO, allowed_s=effort.allowed_s,
     )  # fmt: skip
     searched = search.find(promise, scenario, sources, root=root, means=line.ORDINARY, bounds=bounds, say=say)
     return searched.found, reading.read(searched.folder)
 
 
-def _reached(step: Step, found: Found, evidence: Evidence) -> Reached:
+def reached(step: Step, found: Found, evidence: Evidence) -> Reached:
     """What the longest try says that held."""
     held = [each for each in found.probes if each.rate_per_s == found.holds_per_s and each.state is State.KEPT]
     bare = Reached(

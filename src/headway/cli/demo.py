@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,7 @@ EXAMPLES = options.examples(
     "headway demo",
     "headway demo --scale 0.1 --duration 10 --keep",
     "headway demo --growth",
-    "headway demo --growth --stage 3 --stage 4 --minutes 1 --format json",
+    "headway demo --growth --stage 3 --stage 4 --minutes 2 --format json",
 )
 
 
@@ -36,7 +37,7 @@ def demo(
     ] = None,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for each stage.")
-    ] = 2.0,
+    ] = 3.0,
     start: Annotated[
         float, typer.Option("--from", min=1, help="With --growth: the first rate to try, requests per second.")
     ] = 20.0,
@@ -48,7 +49,7 @@ def demo(
 ) -> None:
     """Start the lab, judge the slow shop, switch on what the shop can do better, judge again, show both.
 
-    With --growth: find for each stage of the shop the highest rate at which the promise holds; about 10 minutes.
+    With --growth: find for each stage of the shop the highest rate at which the promise holds; about 15 minutes.
     """
     if growth:
         _grow(stage or (), 60 * minutes, (start, most), duration, root, state, scale, keep, format, output)
@@ -68,9 +69,8 @@ def _grow(
     from headway import growth, growth_table, story
 
     steps = [each for each in growth.STEPS if not stages or each.stage in stages]
-    effort = growth.Effort(
-        allowed_s=allowed_s, start_per_s=between_per_s[0], most_per_s=between_per_s[1], duration_s=duration_s
-    )  # fmt: skip
+    effort = growth.Effort(allowed_s=allowed_s, start_per_s=between_per_s[0], most_per_s=between_per_s[1])
+    effort = replace(effort, duration_s=duration_s or effort.duration_s)
     grown = growth.measure(
         root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
     )  # fmt: skip
