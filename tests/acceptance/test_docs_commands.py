@@ -75,6 +75,8 @@ def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     words = [f"{status.app_url}/openapi.json" if word.endswith(":8000/openapi.json") else word for word in words]
     if words[0] == "breakpoint" and "--run" not in words:
         words += ["--to", "150"]  # the last one counts: a short search stands for a long one
+    if "--growth" in words:
+        words += ["--stage", "2", "--to", "20", "--scale", "0.02", "--duration", "2"]
     if "--duration" in words:
         words[words.index("--duration") + 1] = "2"
     if "--rounds" in words:

@@ -167,15 +167,44 @@ def check_printed(status: LabStatus) -> None:
 
 def test_the_reference_shop(lab_state: Path) -> None:
     """The reference shop comes up at stage 4 and answers through the edge from its database and both its caches."""
-    status = Lab(lab_state).up(4, 0.002)
-    assert get(f"{status.app_url}/users/1")[1]["id"] == 1
+    status = Lab(lab_state).up(4, 0.002, tell_edge=True)
+    check_told_edge(status.app_url or "")
+    check_own_writes(status.app_url or "")
     assert [get(f"{status.app_url}/feed")[0] for _ in range(2)] == ["MISS", "HIT"]
     _, health = get(f"{status.metrics_url}".replace("/metrics", "/health"))
     assert health["status"] == "ok"
     assert redis.Redis.from_url(status.cache_url or "").dbsize() > 0
     assert one(status.database_url or "", "SELECT count(*) FROM users") == 400
     with urllib.request.urlopen(status.metrics_url or "", timeout=10) as answer:
-        assert b"http_requests_total" in answer.read()
+        assert b"http_request_duration_seconds_count" in answer.read()
+
+
+def sent(request: str, body: object, **headers: str) -> Any:
+    """The answer to `sent("PUT http://...", {...})`: its headers and its JSON."""
+    method, url = request.split(" ", 1)
+    given = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    asked = urllib.request.Request(url, json.dumps(body).encode(), given, method=method)
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        return answer.headers, json.load(answer)
+
+
+def check_told_edge(url: str) -> None:
+    """A user that the edge keeps has the new name right after the update, and a stranger's key refreshes nothing."""
+    assert [get(f"{url}/users/1")[0] for _ in range(2)] == ["MISS", "HIT"]
+    assert sent(f"PUT {url}/users/1", {"name": "Grace Hopper"})[1]["name"] == "Grace Hopper"
+    assert (get(f"{url}/users/1")[0], get(f"{url}/users/1")[1]["name"]) == ("HIT", "Grace Hopper")
+    stranger = urllib.request.Request(f"{url}/users/1", headers={"x-headway-refresh": "0" * 32})
+    with urllib.request.urlopen(stranger, timeout=10) as answer:
+        assert answer.headers["X-Cache"] == "HIT"
+
+
+def check_own_writes(url: str) -> None:
+    """Who brings back the cookie of an order reads it next, however far the replica is."""
+    for quantity in (1, 2, 3):
+        headers, placed = sent(f"POST {url}/orders", {"user_id": 7, "product_id": 3, "quantity": quantity})
+        asked = urllib.request.Request(f"{url}/users/7/orders?limit=1", headers={"cookie": headers["set-cookie"]})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            assert json.load(answer) == [placed]
 
 
 def test_others_servers_are_used_and_never_stopped(

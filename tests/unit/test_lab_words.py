@@ -145,6 +145,16 @@ def test_the_edge_lists_every_app_server(tmp_path: Path) -> None:
     assert wanted.REPLICA_SLOT.isidentifier()
 
 
+@pytest.mark.parametrize(("balance", "written"), [("least_conn", 1), ("ip_hash", 1), ("round_robin", 0)])
+def test_the_balance_asked_for_is_the_one_configured(tmp_path: Path, balance: str, written: int) -> None:
+    """Each way but nginx's default is written down, once, and no other beside it."""
+    text = edge.configuration(tmp_path, 1234, [1, 2], balance=edge.Balance(balance))
+    assert [text.count(f" {each.value};") for each in edge.Balance if each == balance] == [written]
+    assert sum(text.count(f" {each.value};") for each in edge.Balance) == written
+    done = CliRunner().invoke(app, ["up", "--balance", "random", "--state", str(tmp_path / "state")])
+    assert isinstance(done.exception, BadInput) and "round_robin" in str(done.exception.next_act)
+
+
 def test_a_folder_without_a_shop(tmp_path: Path) -> None:
     """A folder named with --shop that holds none is refused by name."""
     with pytest.raises(BadInput, match=str(tmp_path)):

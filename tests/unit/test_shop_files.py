@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from headway.evidence import promql, rulefiles
 from headway.load import scenario as scenarios
 from headway.model import Subject
 from headway.promises import increment
-from shop import metrics, queries, settings
-from shop.app import create
+from headway.runtime.instrument import Instrumented
+from shop import queries, settings
+from shop.app import PROMISED_MS, create, measured
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 INCREMENT = SHOP / ".specweave" / "increments" / "0050-performance-optimization"
@@ -42,12 +44,14 @@ def test_a_statement_named_twice_is_refused() -> None:
 
 def test_alerts_use_only_metrics_the_shop_shows() -> None:
     """An alert on a metric that does not exist never fires: each name in an expression is in /metrics."""
-    counted = metrics.Metrics()
-    counted.observe("GET", "/users/{id}", 200, 0.01)
-    shown = set(re.findall(r"^(\w+)(?:\{| )", bytes(counted.show().body).decode(), re.MULTILINE))
+    app = measured(create(SETTINGS))
+    assert isinstance(app, Instrumented)
+    app.metrics.tally.add("GET", "/users/{id}", 200, 0.01, 0)
+    page, _ = asyncio.run(app.metrics.show(""))
+    shown = set(re.findall(r"^(\w+)(?:\{| )", page.decode(), re.MULTILINE))
     rules = rulefiles.read(SHOP / "monitoring" / "alerts.yml")
     used = {name for _, expression in rules.alerts for name in promql.metric_names(expression)}
-    assert used == {"http_request_duration_seconds_bucket", "http_requests_total", "up"}
+    assert used == {"http_request_duration_seconds_bucket", "http_request_duration_seconds_count", "up"}
     assert used - {"up"} <= shown
 
 
@@ -56,7 +60,7 @@ def test_the_limits_that_alerts_watch_are_edges_of_buckets() -> None:
     rules = rulefiles.read(SHOP / "monitoring" / "alerts.yml")
     limits = [float(text.rpartition("> ")[2]) for _, text in rules.alerts if text.startswith("histogram_quantile")]
     assert limits == [0.1, 0.25]
-    assert set(limits) <= set(metrics.BUCKETS_S)
+    assert {1e3 * limit for limit in limits} == set(PROMISED_MS)
 
 
 def test_alerts_name_routes_that_exist() -> None:

@@ -21,7 +21,7 @@ def test_without_switches_the_shop_is_in_its_slow_form() -> None:
     """Nothing is better by default: each remedy has to be switched on."""
     assert read(DATABASE) == Settings(
         database_url="postgresql://me@db/shop", replica_url=None, pool=0, indexes=False, batch=False, cache=None,
-        cache_ttl_s=300, edge_ttl_s=0, metrics=False,
+        cache_ttl_s=300, cache_local=False, edge_ttl_s=0, edge_url=None, edge_key="", metrics=False,
     )  # fmt: skip
 
 
@@ -29,11 +29,13 @@ def test_every_switch_is_read() -> None:
     """Each of the settings reaches its field."""
     given_all = {
         **DATABASE, "SHOP_REPLICA_URL": "postgres://r/shop", "SHOP_POOL": "7", "SHOP_INDEXES": "1", "SHOP_BATCH": "1",
-        "SHOP_CACHE": "redis://c/0", "SHOP_CACHE_TTL_S": "60", "SHOP_EDGE_TTL_S": "9", "SHOP_METRICS": "1",
+        "SHOP_CACHE": "redis://c/0", "SHOP_CACHE_TTL_S": "60", "SHOP_CACHE_LOCAL": "1", "SHOP_EDGE_TTL_S": "9",
+        "SHOP_EDGE_URL": "http://e", "SHOP_EDGE_KEY": "k", "SHOP_METRICS": "1",
     }  # fmt: skip
     assert read(given_all) == Settings(
         database_url="postgresql://me@db/shop", replica_url="postgres://r/shop", pool=7, indexes=True, batch=True,
-        cache="redis://c/0", cache_ttl_s=60, edge_ttl_s=9, metrics=True,
+        cache="redis://c/0", cache_ttl_s=60, cache_local=True, edge_ttl_s=9, edge_url="http://e", edge_key="k",
+        metrics=True,
     )  # fmt: skip
 
 
@@ -49,6 +51,13 @@ def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
     """The message names the switch, so that it can be found and mended."""
     with pytest.raises(SettingsError, match=name):
         read({**DATABASE, name: value})
+
+
+@pytest.mark.parametrize("settings", [{"SHOP_REPLICA_URL": "postgres://r/shop"}, {"SHOP_EDGE_URL": "http://e"}])
+def test_a_setting_that_needs_another_says_so(settings: dict[str, str]) -> None:
+    """A replica without a pool and an edge without its key would silently do nothing: the start ends instead."""
+    with pytest.raises(SettingsError, match=f"{next(iter(settings))} needs SHOP_"):
+        read({**DATABASE, **settings})
 
 
 @given(st.text())

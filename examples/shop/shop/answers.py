@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 from starlette.responses import Response
+
+from headway.runtime.edge import Policy
+from headway.runtime.edge.policy import NO_STORE
 
 if TYPE_CHECKING:
     from shop.settings import Settings
 
 JSON = "application/json"
 CURRENT = {"cache-control": "no-cache"}
-PRIVATE = {"cache-control": "private, no-store"}
 
 
 def encode(value: object) -> bytes:
@@ -34,22 +37,29 @@ def shared(settings: Settings) -> dict[str, str] | None:
     """
     Headers of lists, the same for everyone: an edge cache may keep them `edge_ttl_s`, a browser asks again.
 
-    Nobody is hurt by a list that is some seconds old, and nothing could tell the edge which lists a change touches.
+    Nobody is hurt by a list that is some seconds old, and nothing could tell the edge which lists a change touches. For
+    as long again the edge may show the old list while it asks for the new: one reader in many asks, none waits.
     """
-    if not settings.edge_ttl_s:
-        return None
-    return {"cache-control": f"public, max-age=0, s-maxage={settings.edge_ttl_s}"}
+    return _kept_for(settings.edge_ttl_s) if settings.edge_ttl_s else None
 
 
 def current(settings: Settings) -> dict[str, str] | None:
     """
-    Headers of one user or product, which can change by an update: an edge cache may not answer without asking.
+    Headers of one user or product, which can change by an update: as a list's, when the edge is told of new names.
 
-    Whoever changes a name reads the new one next. The shop's own cache keeps these: it is told of the update.
+    Whoever changes a name reads the new one next. An edge that nobody tells may not answer without asking; the shop's
+    own cache keeps these in any case.
     """
+    if settings.edge_url and settings.edge_ttl_s:
+        return _kept_for(settings.edge_ttl_s)
     return CURRENT if settings.edge_ttl_s else None
+
+
+@lru_cache(maxsize=8)
+def _kept_for(seconds: int) -> dict[str, str]:
+    return Policy(edge_s=seconds, stale_while_revalidate_s=seconds).headers()
 
 
 def private(settings: Settings) -> dict[str, str] | None:
     """Headers of what is one person's own: no cache may keep it."""
-    return PRIVATE if settings.edge_ttl_s else None
+    return NO_STORE if settings.edge_ttl_s else None

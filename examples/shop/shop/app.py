@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 import psycopg
 from fastapi import FastAPI, Request, Response
 
+from headway.runtime.contrib.asgi import ReadYourWrites
 from shop import settings as switches
 from shop.answers import answer, encode, refuse
-from shop.metrics import Measured, Metrics
+from shop.database import Pooled
 from shop.routes import assets, feed, orders, products, users
-from shop.service import Parts, build
+from shop.service import Service, build, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from starlette.types import ASGIApp
+
     from shop.settings import Settings
+
+PROMISED_MS = (100.0, 250.0)
+"""The limits of AC-US1-01 and AC-US1-05: buckets end there."""
 
 
 def create(settings: Settings) -> FastAPI:
@@ -35,30 +41,45 @@ def create(settings: Settings) -> FastAPI:
     app.state.service = service
     app.add_exception_handler(psycopg.OperationalError, _database_refuses)
     app.add_exception_handler(psycopg.DataError, _database_cannot_hold)
-    _add_watching(app, metrics=Metrics() if settings.metrics else None)
+    _add_watching(app)
+    if isinstance(service.database, Pooled):
+        app.add_middleware(ReadYourWrites, database=service.database.servers)
     for resource in (users, products, feed, orders, assets):
         app.include_router(resource.router)
     return app
 
 
-def _add_watching(app: FastAPI, *, metrics: Metrics | None) -> None:
+def measured(app: FastAPI) -> ASGIApp:
+    """The application, its requests counted and timed when the settings say so."""
+    service: Service = app.state.service
+    if not service.settings.metrics:
+        return app
+    from headway.runtime.instrument import instrument
+
+    database = service.database
+    servers = [database.servers] if isinstance(database, Pooled) else []
+    return instrument(
+        app, limits_ms=PROMISED_MS, service="shop", databases=servers, gauges=service.cache.gauges(), sample_ratio=0.0
+    )
+
+
+def _add_watching(app: FastAPI) -> None:
     @app.get("/health", tags=["watching"])
-    async def health(parts: Parts) -> Response:
+    async def health(request: Request) -> Response:
         """The shop runs, and how. Does not ask the database: a restart of the shop would not mend that."""
+        parts = parts_of(request)
         form = parts.settings
         running = {
             "pool": form.pool, "indexes": form.indexes, "batch": form.batch, "cache": form.cache is not None,
-            "edge_ttl_s": form.edge_ttl_s, "replica": form.replica_url is not None,
+            "edge_ttl_s": form.edge_ttl_s, "edge_told": form.edge_url is not None,
+            "replica": form.replica_url is not None,
         }  # fmt: skip
         return answer(encode({"status": "ok", "settings": running}))
 
     @app.get("/metrics", tags=["watching"], responses={404: {"description": "SHOP_METRICS is 0"}})
     async def show_metrics() -> Response:
-        """Prometheus metrics of this process."""
-        return refuse(404, "metrics are off: SHOP_METRICS=1 turns them on") if metrics is None else metrics.show()
-
-    if metrics is not None:
-        app.add_middleware(Measured, metrics=metrics)
+        """Prometheus metrics of this process; answered before it comes here when they are on."""
+        return refuse(404, "metrics are off: SHOP_METRICS=1 turns them on")
 
 
 async def _database_refuses(_: Request, __: Exception) -> Response:
@@ -69,14 +90,14 @@ async def _database_cannot_hold(_: Request, __: Exception) -> Response:
     return refuse(422, "a value holds what the database cannot: a NUL character, or a number out of range")
 
 
-def _from_environment() -> FastAPI:
+def _from_environment() -> ASGIApp:
     try:
-        return create(switches.read(os.environ))
+        return measured(create(switches.read(os.environ)))
     except switches.SettingsError as exc:
         raise SystemExit(f"shop: {exc}") from None
 
 
-def __getattr__(name: str) -> FastAPI:
+def __getattr__(name: str) -> ASGIApp:
     """`app` is made when a server asks for it: importing this module reads no environment."""
     if name != "app":
         raise AttributeError(name)

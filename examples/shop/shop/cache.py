@@ -1,88 +1,59 @@
-"""The shop's cache: cache-aside over Redis or Valkey. A cache that is down costs time, never an answer."""
+"""What the shop keeps, when it keeps anything: cache-aside over Redis or Valkey, and copies in each process."""
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import TYPE_CHECKING
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-TIMEOUT_S = 0.25  # longer than any healthy answer; a query with an index takes less
-PAUSE_S = 1.0  # after a failure the cache is left alone this long: a dead one must not cost every request its timeout
+    from headway.runtime.cache import Cache as Levels
 
-_log = logging.getLogger("shop.cache")
-_FAILURES = (RedisError, OSError, TimeoutError)
+NAMESPACE = "shop"
 
 
 class Cache:
     """
-    Answers kept by key for a time.
+    Answers kept by key for a time, each loaded once however many ask for it. One that is down costs time, no answer.
 
     Args:
         url: redis:// or valkey://; None keeps nothing.
-        ttl_s: how long an answer is kept, and so the longest anyone can be shown an old one. A reader that was slow to
-            store what it read before an update can put the old answer back after it: ttl_s bounds that as well.
+        local: keep copies in this process as well, which are told of updates. Redis' own counters then see only what
+            the copies did not have: they are no hit rate of the cache any more.
+        ttl_s: how long an answer is kept, and so the longest anyone can be shown an old one: an update drops what is
+            kept in every process, but one that has lost touch with Redis is not told.
     """
 
-    def __init__(self, url: str | None, *, ttl_s: int) -> None:
-        self._ttl_s = ttl_s
-        self._resume_at_s = 0.0
-        self._client = None
-        if url is not None:
-            self._client = redis.asyncio.Redis.from_url(
-                url.replace("valkey://", "redis://", 1),
-                socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0),
-            )  # fmt: skip
+    def __init__(self, url: str | None, *, ttl_s: int, local: bool) -> None:
+        self._levels = None if url is None else _levels(url, ttl_s, local=local)
 
     async def remember(self, key: str, make: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
         """What is kept under `key`; else what `make` gives, kept unless it is None."""
-        kept = await self._get(key)
-        if kept is not None:
-            return kept
-        made = await make()
-        if made is not None:
-            await self._put(key, made)
-        return made
+        return await make() if self._levels is None else await self._levels.get_or_set(key, make)
 
     async def forget(self, key: str) -> None:
-        """Drop what is kept under `key`. Tried even after a failure: an old answer is worse than a late one."""
-        if self._client is None:
-            return
-        try:
-            await self._client.delete(key)
-        except _FAILURES as exc:
-            self._fail(exc)
+        """Drop what is kept under `key`, in all processes. Call it after the commit."""
+        if self._levels is not None:
+            await self._levels.invalidate(key)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        if self._levels is not None:
+            await self._levels.aclose()
 
-    async def _get(self, key: str) -> bytes | None:
-        if self._client is None or time.monotonic() < self._resume_at_s:
-            return None
-        try:
-            kept = await self._client.get(key)
-        except _FAILURES as exc:
-            self._fail(exc)
-            return None
-        return kept.encode() if isinstance(kept, str) else kept
+    def gauges(self) -> Mapping[str, Callable[[], float]]:
+        """Numbers to watch: how often each level answered, how often the database had to."""
+        levels = self._levels
+        if levels is None:
+            return {}
+        names = ("local_hits", "remote_hits", "loads", "local_entries", "circuit_open")
+        return {f"shop_cache_{name}": lambda name=name: float(levels.stats()[name]) for name in names}  # type: ignore[misc]
 
-    async def _put(self, key: str, value: bytes) -> None:
-        if self._client is None or time.monotonic() < self._resume_at_s:
-            return
-        try:
-            await self._client.set(key, value, ex=self._ttl_s)
-        except _FAILURES as exc:
-            self._fail(exc)
 
-    def _fail(self, exc: Exception) -> None:
-        self._resume_at_s = time.monotonic() + PAUSE_S
-        _log.warning("the cache fails, the database answers for %g s: %s", PAUSE_S, exc)
+def _levels(url: str, ttl_s: int, *, local: bool) -> Levels:
+    """Imported only where a cache is asked for: the slow form does not pay for it."""
+    from headway.runtime.cache import Cache as Levels
+    from headway.runtime.cache import Policy
+
+    policy = Policy(ttl_s=ttl_s, absent_ttl_s=0, kind=bytes, local=local, compress_over_bytes=None)
+    return Levels.from_url(url, namespace=NAMESPACE, policy=policy)

@@ -1,18 +1,20 @@
-"""The shop's way to PostgreSQL: a connection per request or a pool, the primary or a replica."""
+"""The shop's way to PostgreSQL: a connection for each request, or pools to the primary and a replica."""
 
 from __future__ import annotations
 
-import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from abc import ABC, abstractmethod
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.numeric import Int8Dumper
-from psycopg_pool import AsyncConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from headway.runtime.database import AsyncDatabase
 
 Connection = psycopg.AsyncConnection[DictRow]
 Row = dict[str, Any]
@@ -24,85 +26,56 @@ CONNECT_TIMEOUT_S = 5
 # pg_stat_statements, once for each width.
 psycopg.adapters.register_dumper(int, Int8Dumper)
 
-_log = logging.getLogger("shop.database")
 
-
-class Database:
+class Database(ABC):
     """
-    The primary, and a replica when there is one.
+    One request's reads and writes.
 
-    Args:
-        url: the primary.
-        replica_url: where reads go that may be stale by the replica's lag; the primary answers when it is down.
-        pool: connections kept to each of the two; 0 opens one for each request and closes it after.
+    Three kinds of reads: `current` ones see everything committed (what is put into a cache must not be older than the
+    update that dropped it); ordinary ones see what their client wrote; those that `may_lag` see some moment before.
     """
 
-    def __init__(self, url: str, *, replica_url: str | None = None, pool: int = 0) -> None:
-        self._primary = _Server(url, pool)
-        self._replica = _Server(replica_url, pool) if replica_url else None
+    @abstractmethod
+    def ready(self) -> AbstractAsyncContextManager[None]:
+        """Opened and closed. A database that is down does not stop the shop from starting."""
 
-    @asynccontextmanager
-    async def ready(self) -> AsyncIterator[None]:
-        """The pools, opened and closed. A database that is down does not stop the shop from starting."""
-        async with AsyncExitStack() as stack:
-            for server in filter(None, (self._primary, self._replica)):
-                await stack.enter_async_context(server.ready())
-            yield
-
-    @asynccontextmanager
-    async def connection(self, *, may_lag: bool = False) -> AsyncIterator[Connection]:
+    @abstractmethod
+    def reading(self, *, may_lag: bool = False, current: bool = False) -> AbstractAsyncContextManager[Connection]:
         """
-        One autocommit connection for one request.
+        One autocommit connection.
 
         Raises:
             psycopg.OperationalError: the database is down or has no connection left.
         """
-        async with AsyncExitStack() as stack:
-            yield await self._enter(stack, may_lag)
+
+    @abstractmethod
+    def writing(self) -> AbstractAsyncContextManager[Connection]:
+        """One transaction, committed at the end of the block. Raises as `reading`."""
 
     async def all(self, query: LiteralString, values: Mapping[str, object], *, may_lag: bool = False) -> list[Row]:
-        """Every row of one statement, on a connection of its own."""
-        async with self.connection(may_lag=may_lag) as connection:
+        """Every row of one statement."""
+        async with self.reading(may_lag=may_lag) as connection:
             return await (await connection.execute(query, values)).fetchall()
 
-    async def one(self, query: LiteralString, values: Mapping[str, object]) -> Row | None:
-        """The first row of one statement, on a connection of its own."""
-        async with self.connection() as connection:
+    async def one(self, query: LiteralString, values: Mapping[str, object], *, current: bool = False) -> Row | None:
+        """The first row of one statement."""
+        async with self.reading(current=current) as connection:
             return await (await connection.execute(query, values)).fetchone()
 
-    async def _enter(self, stack: AsyncExitStack, may_lag: bool) -> Connection:
-        if may_lag and self._replica is not None:
-            try:
-                return await stack.enter_async_context(self._replica.connection())
-            except psycopg.OperationalError as exc:
-                _log.warning("the replica refuses, the primary answers instead: %s", exc)
-        return await stack.enter_async_context(self._primary.connection())
 
+class PerRequest(Database):
+    """The slow form: each request opens a connection to the primary and closes it after."""
 
-class _Server:
-    def __init__(self, url: str, pool: int) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._pool: AsyncConnectionPool[Connection] | None = None
-        if pool:
-            self._pool = AsyncConnectionPool(
-                url, min_size=pool, max_size=pool, open=False, timeout=POOL_WAIT_S, name="shop",
-                kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT_S},
-            )  # fmt: skip
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        if self._pool is None:
-            yield
-            return
-        async with self._pool:
-            yield
+        yield
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        if self._pool is not None:
-            async with self._pool.connection() as connection:
-                yield connection
-            return
+    async def reading(self, *, may_lag: bool = False, current: bool = False) -> AsyncIterator[Connection]:
+        del may_lag, current  # the primary is all there is
         opened: Connection = await psycopg.AsyncConnection.connect(
             self._url, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT_S
         )
@@ -110,3 +83,47 @@ class _Server:
             yield opened
         finally:
             await opened.close()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Connection]:
+        async with self.reading() as connection, connection.transaction():
+            yield connection
+
+
+class Pooled(Database):
+    """
+    The fast form: connections are kept, and reads go to the replica when it has what they must see.
+
+    Args:
+        url: the primary.
+        replica_url: a replica; the primary answers when it is away or too far behind.
+        pool: connections kept to each of the two.
+    """
+
+    def __init__(self, url: str, *, replica_url: str | None, pool: int) -> None:
+        from headway.runtime.database import AsyncDatabase, Settings
+
+        bounds = Settings(
+            pool_min=pool, pool_max=pool, wait_s=POOL_WAIT_S, connect_timeout_s=CONNECT_TIMEOUT_S,
+            connection={"row_factory": dict_row},
+        )  # fmt: skip
+        self.servers: AsyncDatabase = AsyncDatabase(url, replicas=[replica_url] if replica_url else [], settings=bounds)
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        async with self.servers:
+            yield
+
+    @asynccontextmanager
+    async def reading(self, *, may_lag: bool = False, current: bool = False) -> AsyncIterator[Connection]:
+        with self.servers.primary() if current else nullcontext():
+            async with self.servers.read(stale_ok=may_lag) as connection:
+                yield connection
+
+    def writing(self) -> AbstractAsyncContextManager[Connection]:
+        return self.servers.write()
+
+
+def build(url: str, *, replica_url: str | None, pool: int) -> Database:
+    """The form that the settings ask for."""
+    return Pooled(url, replica_url=replica_url, pool=pool) if pool else PerRequest(url)

@@ -22,8 +22,8 @@ class Settings:
     How this shop runs.
 
     `pool` 0 is a connection per request. `batch` False is one query a user on the page of users. `cache` None is no
-    cache. `edge_ttl_s` 0 sends no Cache-Control. `indexes` makes no index: it says which form runs (`shop.indexes`
-    makes them).
+    cache. `edge_ttl_s` 0 sends no Cache-Control. `edge_url` is a cache in front that is told of new names, `edge_key`
+    what it knows the shop by. `indexes` makes no index: it says which form runs (`shop.indexes` makes them).
     """
 
     database_url: str
@@ -33,7 +33,10 @@ class Settings:
     batch: bool = False
     cache: str | None = None
     cache_ttl_s: int = 300
+    cache_local: bool = False
     edge_ttl_s: int = 0
+    edge_url: str | None = None
+    edge_key: str = ""
     metrics: bool = False
 
 
@@ -44,7 +47,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: a value is missing or cannot be used.
     """
-    return Settings(
+    settings = Settings(
         database_url=_url(environment, "SHOP_DATABASE_URL", POSTGRES_SCHEMES) or _missing("SHOP_DATABASE_URL"),
         replica_url=_url(environment, "SHOP_REPLICA_URL", POSTGRES_SCHEMES),
         pool=_number(environment, "SHOP_POOL", default=0, low=0, high=1_000),
@@ -52,9 +55,17 @@ def read(environment: Mapping[str, str]) -> Settings:
         batch=_switch(environment, "SHOP_BATCH"),
         cache=_url(environment, "SHOP_CACHE", CACHE_SCHEMES),
         cache_ttl_s=_number(environment, "SHOP_CACHE_TTL_S", default=300, low=1, high=86_400),
+        cache_local=_switch(environment, "SHOP_CACHE_LOCAL"),
         edge_ttl_s=_number(environment, "SHOP_EDGE_TTL_S", default=0, low=0, high=86_400),
+        edge_url=_url(environment, "SHOP_EDGE_URL", ("http://",)),
+        edge_key=environment.get("SHOP_EDGE_KEY", "").strip(),
         metrics=_switch(environment, "SHOP_METRICS"),
     )
+    if settings.replica_url and not settings.pool:
+        raise SettingsError("SHOP_REPLICA_URL needs SHOP_POOL: how far a replica has come is known of kept connections")
+    if settings.edge_url and not settings.edge_key:
+        raise SettingsError("SHOP_EDGE_URL needs SHOP_EDGE_KEY: the edge refreshes what it keeps for nobody else")
+    return settings
 
 
 def _missing(name: str) -> str:

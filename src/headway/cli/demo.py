@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headway.cli import options
-from headway.cli.options import DEFAULT_STATE, HERE
+from headway.cli.options import DEFAULT_STATE, HERE, Format
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 EXAMPLES = options.examples(
     "headway demo",
     "headway demo --scale 0.1 --duration 10 --keep",
+    "headway demo --growth",
+    "headway demo --growth --stage 3 --stage 4 --minutes 2 --format json",
 )
 
 
@@ -21,12 +28,50 @@ def demo(
     root: options.RootOption = HERE,
     state: options.StateOption = DEFAULT_STATE,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="Instead: what each stage withstands, measured beside the story's figures.")
+    ] = False,
+    stage: Annotated[
+        list[int] | None,
+        typer.Option("--stage", min=1, max=4, help="With --growth: this stage alone; may be repeated."),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for each stage.")
+    ] = 3.0,
+    start: Annotated[
+        float, typer.Option("--from", min=1, help="With --growth: the first rate to try, requests per second.")
+    ] = 20.0,
+    most: Annotated[
+        float, typer.Option("--to", min=1, help="With --growth: the highest rate to try, requests per second.")
+    ] = 30_000.0,
+    format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,
 ) -> None:
-    """Start the lab, judge the slow shop, switch on what the shop can do better, judge again, show both."""
+    """Start the lab, judge the slow shop, switch on what the shop can do better, judge again, show both.
+
+    With --growth: find for each stage of the shop the highest rate at which the promise holds; about 15 minutes.
+    """
+    if growth:
+        _grow(stage or (), 60 * minutes, (start, most), duration, root, state, scale, keep, format, output)
+        return
     from headway import story
 
     told = story.tell(root=root, state=state, scale=scale, duration_s=duration, keep=keep)
     options.deliver(told.text, output)
     for name, path in told.reports:
         typer.echo(f"{name}: {path}")
+
+
+def _grow(
+    stages: Sequence[int], allowed_s: float, between_per_s: tuple[float, float], duration_s: float | None,
+    root: Path, state: Path, scale: float, keep: bool, format: Format, output: Path | None,
+) -> None:  # fmt: skip
+    from headway import growth, growth_table, story
+
+    steps = [each for each in growth.STEPS if not stages or each.stage in stages]
+    effort = growth.Effort(allowed_s=allowed_s, start_per_s=between_per_s[0], most_per_s=between_per_s[1])
+    effort = replace(effort, duration_s=duration_s or effort.duration_s)
+    grown = growth.measure(
+        root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
+    )  # fmt: skip
+    options.deliver(growth_table.as_json(grown) if format is Format.JSON else growth_table.as_text(grown), output)

@@ -9,6 +9,7 @@ import typer
 
 from headway.cli import options
 from headway.cli.options import DEFAULT_STATE, Format
+from headway.errors import BadInput
 
 if TYPE_CHECKING:
     from headway.lab import LabStatus
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = options.examples(
     "headway lab up --stage 1 --scale 0.1",
     "headway lab status --format json",
-    "headway lab up --stage 4 --set SHOP_POOL=20",
+    "headway lab up --stage 4 --set SHOP_POOL=20 --balance round_robin",
     "headway lab logs app-1",
     "headway lab down",
 )
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 
 StageOption = Annotated[
-    int | None, typer.Option("--stage", help="1 slow, 2 pool, 3 caches and edge, 4 indexes and replica.")
+    int | None, typer.Option("--stage", help="1 slow, 2 pool, 3 caches and edge, 4 indexes, statements, replica.")
 ]
 ScaleOption = Annotated[float | None, typer.Option("--scale", help="1.0 is 200,000 users and 1,000,000 posts.")]
 SetOption = Annotated[
@@ -53,6 +54,12 @@ def up(
     set_: SetOption = None,
     database_url: UseDatabaseOption = None,
     cache_url: UseCacheOption = None,
+    balance: Annotated[
+        str, typer.Option("--balance", help="From stage 3 on: least_conn, ip_hash or round_robin.")
+    ] = "least_conn",
+    tell_edge: Annotated[
+        bool, typer.Option("--tell-edge", help="The edge keeps single users and products too, and is told of updates.")
+    ] = False,
     shop: Annotated[Path | None, typer.Option("--shop", help="The reference shop's folder.")] = None,
     state: options.StateOption = DEFAULT_STATE,
     format: options.FormatOption = Format.TEXT,
@@ -62,13 +69,15 @@ def up(
 
     Without --stage and --scale the lab keeps those it has; a new one starts with stage 1 and scale 1.
     """
-    from headway.lab import Lab
+    from headway.lab import Balance, Lab
     from headway.lab.stages import overrides
 
-    settings = overrides(set_ or ())
+    if balance not in list(Balance):
+        raise BadInput(f"--balance {balance!r} is no way to balance", next_act=f"choose from {', '.join(Balance)}")
     status = Lab(state).up(
-        stage, scale, data=not no_data, settings=settings, database_url=database_url, cache_url=cache_url, shop_dir=shop
-    )
+        stage, scale, data=not no_data, settings=overrides(set_ or ()), database_url=database_url, cache_url=cache_url,
+        shop_dir=shop, balance=Balance(balance), tell_edge=tell_edge,
+    )  # fmt: skip
     _deliver(status, format, output)
 
 

@@ -14,6 +14,7 @@ import psutil
 from headway.errors import BadInput, LabFailed
 from headway.lab import converge, room, stages, state
 from headway.lab.converge import Convergence
+from headway.lab.edge import Balance
 from headway.lab.shop import shop_folder
 from headway.lab.state import Memory
 from headway.lab.status import look
@@ -57,6 +58,8 @@ class Lab:
         database_url: str | None = None,
         cache_url: str | None = None,
         shop_dir: Path | None = None,
+        balance: Balance = Balance.LEAST_CONN,
+        tell_edge: bool = False,
     ) -> LabStatus:
         """
         Bring the lab to a stage. What is right stays, what changed is restarted, what the stage lacks is stopped.
@@ -69,6 +72,8 @@ class Lab:
             database_url: somebody's PostgreSQL to use; it is never stopped.
             cache_url: somebody's Redis or Valkey to use; it is never stopped.
             shop_dir: the shop's folder; None finds it.
+            balance: how nginx chooses the app server, from stage 3 on.
+            tell_edge: have the shop tell nginx of updates, which then may keep single users and products as well.
 
         Raises:
             LabFailed: a server does not start, the folder cannot be written, another command is at work.
@@ -79,6 +84,7 @@ class Lab:
             stage=stages.stage(stage if stage is not None else before.stage or stages.FIRST),
             scale=scale if scale is not None else before.scale or 1.0, data=data, settings=settings or {},
             shop=shop_folder(shop_dir), database_url=database_url, cache_url=cache_url,
+            balance=balance, tell_edge=tell_edge,
         )  # fmt: skip
         account = process.unprivileged()
         folders = room.prepare(self._state, account)

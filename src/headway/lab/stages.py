@@ -23,7 +23,10 @@ SETTINGS = (
     "SHOP_BATCH",
     "SHOP_CACHE",
     "SHOP_CACHE_TTL_S",
+    "SHOP_CACHE_LOCAL",
     "SHOP_EDGE_TTL_S",
+    "SHOP_EDGE_URL",
+    "SHOP_EDGE_KEY",
     "SHOP_METRICS",
     TRACES_SETTING,
 )
@@ -47,23 +50,24 @@ _SLOW = {
     "SHOP_INDEXES": "0",
     "SHOP_BATCH": "0",
     "SHOP_CACHE_TTL_S": "60",
+    "SHOP_CACHE_LOCAL": "0",
     "SHOP_EDGE_TTL_S": "0",
     "SHOP_METRICS": "0",
 }
-_POOLED = {**_SLOW, "SHOP_POOL": "10", "SHOP_BATCH": "1", "SHOP_METRICS": "1"}
+_POOLED = {**_SLOW, "SHOP_POOL": "10", "SHOP_METRICS": "1"}
 _CACHED = {**_POOLED, "SHOP_EDGE_TTL_S": "10"}
-_INDEXED = {**_CACHED, "SHOP_INDEXES": "1"}
+_TUNED = {**_CACHED, "SHOP_INDEXES": "1", "SHOP_BATCH": "1"}
 
 # fmt: off
 _STAGES = {
     1: Stage(number=1, what="PostgreSQL and one app server: a connection per request, no indexes, no cache",
              app_servers=1, cache=False, edge=False, replica=False, settings=_SLOW),
-    2: Stage(number=2, what="and a connection pool, batched reads, metrics",
+    2: Stage(number=2, what="and a connection pool, metrics",
              app_servers=1, cache=False, edge=False, replica=False, settings=_POOLED),
     3: Stage(number=3, what="and a Valkey cache, an nginx edge cache and balancer, three app servers",
              app_servers=3, cache=True, edge=True, replica=False, settings=_CACHED),
-    4: Stage(number=4, what="and indexes, and a streaming replica",
-             app_servers=3, cache=True, edge=True, replica=True, settings=_INDEXED),
+    4: Stage(number=4, what="and indexes, batched statements, a streaming replica",
+             app_servers=3, cache=True, edge=True, replica=True, settings=_TUNED),
 }
 # fmt: on
 

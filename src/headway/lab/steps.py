@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from headway.errors import BadInput
 from headway.lab import database, room, shop, wanted
+from headway.lab.edge import Balance
 from headway.servers import postgres, process, valkey
+from headway.servers.ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from headway.lab.converge import Convergence
     from headway.lab.stages import Stage
     from headway.servers.process import Account
+
+
+URLS = ("SHOP_REPLICA_URL", "SHOP_CACHE", "SHOP_EDGE_URL", "SHOP_EDGE_KEY")
+"""Settings that are known when the servers are; an empty one is as good as none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +37,8 @@ class Wish:
     settings: Mapping[str, str]
     database_url: str | None
     cache_url: str | None
+    balance: Balance = Balance.LEAST_CONN
+    tell_edge: bool = False
 
     def __post_init__(self) -> None:
         """
@@ -76,7 +84,7 @@ class Steps:
         scale = work.memory.scale if wish.database_url == work.memory.database_url else None
         work.remember(replace(work.memory, settings={}, scale=scale, database_url=wish.database_url))
         work.drop_all_but(names)
-        settings = {**wish.stage.settings, "SHOP_REPLICA_URL": "", "SHOP_CACHE": ""}
+        settings = {**wish.stage.settings, **dict.fromkeys(URLS, "")}
         settings["SHOP_DATABASE_URL"] = self._database()
         switches = {**settings, **wish.settings}
         reloaded = self._data(switches["SHOP_DATABASE_URL"], indexes=switches["SHOP_INDEXES"] == "1")
@@ -84,10 +92,13 @@ class Steps:
             settings["SHOP_REPLICA_URL"] = self._replica()
         if wish.stage.cache:
             settings["SHOP_CACHE"] = self._cache(flush=reloaded)
+        if wish.tell_edge and wish.stage.edge:
+            settings["SHOP_EDGE_URL"] = f"http://{HOST}:{work.port_for('nginx')}"
+            settings["SHOP_EDGE_KEY"] = self.secret
         settings.update(wish.settings)
         app_ports = self._apps(settings)
         if wish.stage.edge:
-            work.ensure([wanted.edge_server(self.folders, app_ports, self.account)])
+            work.ensure([wanted.edge_server(self.folders, app_ports, self.secret, wish.balance, self.account)])
         work.remember(
             replace(
                 work.memory,

@@ -88,19 +88,24 @@ def app_server(
     )  # fmt: skip
 
 
-def edge_server(folders: Folders, app_ports: Sequence[int], account: Account | None) -> Wanted:
+def edge_server(
+    folders: Folders, app_ports: Sequence[int], secret: str, balance: edge.Balance, account: Account | None
+) -> Wanted:
     """nginx as edge cache and balancer before the app servers."""
     binary = binaries.nginx()
     account = account if process.permits(account, "x", binary.path) else None
     folder, log = folders.of("nginx", account), folders.log("nginx")
 
+    def configured(port: int) -> str:
+        return edge.configuration(folder, port, app_ports, balance=balance, refresh_key=secret)
+
     def start(port: int) -> Identity:
         shutil.rmtree(folder / edge.CACHE, ignore_errors=True)  # answers of an earlier stage, or about other data
-        http = edge.configuration(folder, port, app_ports)
+        http = configured(port)
         return nginx.start(binary.path, folder, port=port, http=http, log=log, account=account)
 
     return Wanted(
-        name="nginx", settings=[str(binary.path), edge.configuration(folder, 0, app_ports)],
+        name="nginx", settings=[str(binary.path), configured(0)],
         version=f"nginx {binary.version}", account=account, start=start, answers=shop.healthy,
     )  # fmt: skip
 

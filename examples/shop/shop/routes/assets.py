@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from shop.answers import refuse
-from shop.service import Parts
+from shop.service import parts_of
 
 router = APIRouter(tags=["assets"])
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -38,8 +38,9 @@ _ASSETS = _read()
 
 
 @router.get("/static/{file}", responses={404: {"description": "no such file"}, 304: {"description": "still the same"}})
-async def asset(file: Annotated[str, Path(max_length=100)], request: Request, parts: Parts) -> Response:
+async def asset(file: Annotated[str, Path(max_length=100)], request: Request) -> Response:
     """One static file, with an ETag; kept by caches for a day when there is an edge."""
+    parts = parts_of(request)
     found = _ASSETS.get(file)
     if found is None:
         return refuse(404, f"no file {file}")

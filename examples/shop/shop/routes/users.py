@@ -6,12 +6,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from shop import queries
 from shop.answers import answer, current, encode, private, refuse, shared
 from shop.database import Connection, Row
-from shop.service import Id, Limit, Offset, Parts
+from shop.service import Id, Limit, Offset, parts_of
 from shop.shapes import Order, Registered, Rename, User, UserWithPosts, described
 
 POSTS_SHOWN = 5
@@ -23,8 +23,9 @@ Address = Annotated[str, Query(min_length=3, max_length=254, pattern="^[^@\\s]+@
 
 # Before /users/{id}: routes are tried in the order they stand.
 @router.get("/users/by-email", responses=described(Registered, _404="nobody has this address"))
-async def user_by_email(email: Address, parts: Parts) -> Response:
+async def user_by_email(email: Address, request: Request) -> Response:
     """The user who has an address. Never kept by a cache: the address is the user's own."""
+    parts = parts_of(request)
     row = await parts.database.one(_SQL["by_email"], {"email": email})
     if row is None:
         return refuse(404, "nobody has this address")
@@ -32,11 +33,12 @@ async def user_by_email(email: Address, parts: Parts) -> Response:
 
 
 @router.get("/users/{id}", responses=described(User, _404="no such user"))
-async def user_by_id(id: Id, parts: Parts) -> Response:
+async def user_by_id(id: Id, request: Request) -> Response:
     """One user's public profile."""
+    parts = parts_of(request)
 
     async def read() -> bytes | None:
-        row = await parts.database.one(_SQL["by_id"], {"id": id})
+        row = await parts.database.one(_SQL["by_id"], {"id": id}, current=True)
         return None if row is None else encode(row)
 
     body = await parts.cache.remember(_key(id), read)
@@ -44,9 +46,10 @@ async def user_by_id(id: Id, parts: Parts) -> Response:
 
 
 @router.get("/users", responses=described(list[UserWithPosts]))
-async def users_with_posts(parts: Parts, limit: Limit = 20, offset: Offset = 0) -> Response:
-    """A page of users, each with the latest posts."""
-    async with parts.database.connection() as connection:
+async def users_with_posts(request: Request, limit: Limit = 20, offset: Offset = 0) -> Response:
+    """A page of users, each with the latest posts. May lag behind by the replica."""
+    parts = parts_of(request)
+    async with parts.database.reading(may_lag=True) as connection:
         page = await (await connection.execute(_SQL["page"], {"limit": limit, "offset": offset})).fetchall()
         posts = await _posts(connection, [row["id"] for row in page], batch=parts.settings.batch)
     body = encode([{**user, "posts": posts.get(user["id"], [])} for user in page])
@@ -54,16 +57,22 @@ async def users_with_posts(parts: Parts, limit: Limit = 20, offset: Offset = 0) 
 
 
 @router.put("/users/{id}", responses=described(User, _404="no such user"))
-async def rename_user(id: Id, change: Rename, parts: Parts) -> Response:
+async def rename_user(id: Id, change: Rename, request: Request) -> Response:
     """Give a user a new name. Lists kept by an edge cache show the old one up to `SHOP_EDGE_TTL_S` longer."""
-    row = await parts.database.one(_SQL["rename"], {"id": id, "name": change.name})
+    parts = parts_of(request)
+    async with parts.database.writing() as connection:
+        row = await (await connection.execute(_SQL["rename"], {"id": id, "name": change.name})).fetchone()
+    if row is None:
+        return refuse(404, f"no user {id}")
     await parts.cache.forget(_key(id))
-    return refuse(404, f"no user {id}") if row is None else answer(encode(row))
+    await parts.edge.refresh(f"/users/{id}")
+    return answer(encode(row))
 
 
 @router.get("/users/{id}/orders", responses=described(list[Order]))
-async def orders_of_user(id: Id, parts: Parts, limit: Limit = 20) -> Response:
-    """One user's latest orders; none for a user who does not exist."""
+async def orders_of_user(id: Id, request: Request, limit: Limit = 20) -> Response:
+    """One user's latest orders, with those that the reader has just placed; none for a user who does not exist."""
+    parts = parts_of(request)
     rows = await parts.database.all(_SQL["orders"], {"user_id": id, "limit": limit})
     return answer(encode(rows), headers=private(parts.settings))
 

@@ -1,0 +1,319 @@
+"""
+The shop's growth, measured: at each stage the highest rate at which the promise holds, and what that takes.
+
+Everything is measured in this run on this machine, the generator sharing its cores, but the figures of the classic
+story, which are told beside it as the story's.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import urllib.request
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from headway import breakpoint as search
+from headway import line
+from headway.errors import LabFailed
+from headway.evidence import reading
+from headway.lab import Lab, shop_folder
+from headway.lab import sources as lab_sources
+from headway.model import State, Subject
+from headway.report.figures import QUANTILES, figures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from headway.gate.breakpoint import Found
+    from headway.lab import LabStatus
+    from headway.model import Evidence, Promise, Statement
+
+INCREMENT = "0050"
+WITHIN_RATIO = 0.2
+TIMEOUT_S = 2.0
+"""An answer that takes twenty times the promise counts as failed, and so a try ends soon after its last request."""
+PAGE = "/users?limit=20&offset={offset}"
+FROM_EDGE = frozenset({"HIT", "STALE", "UPDATING"})
+SERVED = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """
+    What the search at each step may cost.
+
+    `duration_s`: of a first try; the gate calls nothing that is shorter than ten. `warmup_s`: before each try; an edge
+    is warm for the wanted answers after three. `allowed_s`: of load, the confirming tries included. `start_per_s`: the
+    first rate of the first step; a later one begins where the one before ended. `most_per_s`: no higher rate is tried.
+    """
+
+    duration_s: float = 10.0
+    warmup_s: float = 3.0
+    allowed_s: float = 180.0
+    start_per_s: float = 20.0
+    most_per_s: float = 30_000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """
+    One configuration of the lab.
+
+    `story_per_s` is what the classic story says of its stage.
+    """
+
+    name: str
+    stage: int
+    what: str
+    story_per_s: float
+    settings: Mapping[str, str] | None = None
+    tell_edge: bool = False
+
+
+STEPS = (
+    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100),
+    Step(name="2", stage=2, what="and a pool", story_per_s=500),
+    Step(name="3", stage=3, what="and cache, edge, three app servers", story_per_s=5_000),
+    Step(name="4", stage=4, what="and indexes, statements, replica", story_per_s=15_000),
+    Step(name="4 tuned", stage=4, what="and edge told of updates, copies in processes", story_per_s=15_000,
+         settings={"SHOP_CACHE_LOCAL": "1"}, tell_edge=True),
+)  # fmt: skip
+
+STORY_BEFORE = "500 ms P95, 200 ms queries, 0% hits"
+STORY_AFTER = "50 ms P95, 20 ms queries, 85% hits"
+STORY_PAGE_MS = {"naive": 5_000.0, "joined": 50.0, "cached": 2.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """
+    What one step withstood. None: no rate held, or not seen.
+
+    `queries_per_s` are calls of the primary's statements, BEGIN and COMMIT left out; `query_ms` their mean.
+    `edge_ratio`, `cache_ratio`: what each of the two answered of what it was asked for. `cpu_ratio`: of all cores of
+    the machine; `cores`: how many of them each kind of service kept busy. The rest is the generator's and the kernel's.
+    """
+
+    step: Step
+    rate_per_s: float | None
+    breaks_per_s: float | None
+    confirmed: bool
+    stopped: str
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    failed_ratio: float | None = None
+    queries_per_s: float | None = None
+    query_ms: float | None = None
+    edge_ratio: float | None = None
+    cache_ratio: float | None = None
+    cpu_ratio: float | None = None
+    cores: Mapping[str, float] | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """The page of users in one form: how long it takes when nothing else goes on, in milliseconds."""
+
+    form: str
+    what: str
+    median_ms: float
+    slowest_ms: float
+    requests: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """The steps measured, and the N+1 page."""
+
+    scale: float
+    cores: int
+    steps: tuple[Reached, ...]
+    pages: tuple[Page, ...]
+
+
+def measure(
+    *,
+    root: Path,
+    state: Path,
+    scale: float,
+    steps: Sequence[Step] = STEPS,
+    effort: Effort,
+    keep: bool = False,
+    say: Callable[[str], None],
+) -> Growth:
+    """
+    Bring the lab to each step and search where the promise stops holding.
+
+    Args:
+        root: the folder whose `.headway/runs` gets a run for each step.
+        state: the lab's folder.
+        scale: 1.0 is 200,000 users, 1,000,000 posts.
+        steps: which.
+        effort: what each may cost.
+        keep: leave the lab running.
+        say: gets progress.
+
+    Raises:
+        LabFailed, RunInvalid, BadInput: as the rooms raise them; the lab is taken down first unless `keep`.
+    """
+    promise = _of_all_requests(line.find_promise(INCREMENT, (shop_folder(),)))
+    lab = Lab(state)
+    measured: list[Reached] = []
+    pages: list[Page] = []
+    cores = 0
+    try:
+        for step in steps:
+            say(f"step {step.name}: {step.what}")
+            status = lab.up(step.stage, scale, settings=step.settings, tell_edge=step.tell_edge)
+            pages += _pages(step, status)
+            start = max((each.rate_per_s for each in measured if each.rate_per_s), default=effort.start_per_s)
+            found, evidence = _searched(status, promise, root, start, effort, say)
+            measured.append(reached(step, found, evidence))
+            cores = evidence.machine.cores
+    finally:
+        if not keep:
+            lab.down()
+    return Growth(scale=scale, cores=cores, steps=tuple(measured), pages=tuple(pages))
+
+
+def _of_all_requests(promise: Promise) -> Promise:
+    """
+    The promise of P95 alone, to which the search adds that at most 1% fail.
+
+    Whether less than 0.1% fail takes 3,000 requests to tell: at a slow stage that is longer than the whole search. What
+    did fail is in the table.
+    """
+    held = (
+        each
+        for each in promise.criteria
+        if all(clause.subject is Subject.LATENCY and clause.route is None for clause in each.clauses)
+    )
+    return replace(promise, criteria=tuple(held))
+
+
+def _searched(
+    status: LabStatus,
+    promise: Promise,
+    root: Path,
+    start_per_s: float,
+    effort: Effort,
+    say: Callable[[str], None],
+) -> tuple[Found, Evidence]:
+    """The breakpoint of one step. It begins where the step before ended, and looks below when that is too much."""
+    sources = lab_sources(status)
+    scenario = line.find_scenario(None, promise, sources.target_url)
+    short = replace(scenario.default_phase, warmup_s=effort.warmup_s, timeout_s=TIMEOUT_S)
+    scenario = replace(scenario, default_phase=short)
+    bounds = search.bounds(
+        scenario, start_per_s=min(start_per_s, effort.most_per_s), most_per_s=effort.most_per_s,
+        duration_s=effort.duration_s, within_ratio=WITHIN_RATIO, allowed_s=effort.allowed_s,
+    )  # fmt: skip
+    searched = search.find(promise, scenario, sources, root=root, means=line.ORDINARY, bounds=bounds, say=say)
+    return searched.found, reading.read(searched.folder)
+
+
+def reached(step: Step, found: Found, evidence: Evidence) -> Reached:
+    """What the longest try says that held."""
+    held = [each for each in found.probes if each.rate_per_s == found.holds_per_s and each.state is State.KEPT]
+    bare = Reached(
+        step=step, rate_per_s=found.holds_per_s, breaks_per_s=found.breaks_per_s, confirmed=found.confirmed,
+        stopped=found.stopped.value, run=evidence.id,
+    )  # fmt: skip
+    if not held:
+        return bare
+    phase = max(held, key=lambda each: each.duration_s).phase
+    hits = next(each for each in evidence.phases if each.phase.name == phase)
+    all_routes = figures(hits, ())[0]
+    quantiles = dict(zip(QUANTILES, all_routes.response_ns, strict=True))
+    statements = [each for each in evidence.statements if each.phase == phase and not each.is_utility]
+    calls = sum(each.calls for each in statements)
+    began_s, ended_s = hits.started_at_s, hits.started_at_s + hits.seconds
+    machine = [each.cpu_ratio for each in evidence.host if began_s < each.at_s <= ended_s]
+    return replace(
+        bare,
+        p50_ms=_ms(quantiles[0.5]), p95_ms=_ms(quantiles[0.95]), p99_ms=_ms(quantiles[0.99]),
+        failed_ratio=all_routes.failed_ratio,
+        queries_per_s=_per_second(statements, evidence, phase),
+        query_ms=sum(each.total_ns for each in statements) / calls / 1e6 if calls else None,
+        edge_ratio=_edge_ratio(evidence, phase), cache_ratio=_cache_ratio(evidence, phase),
+        cpu_ratio=statistics.fmean(machine) if machine else None,
+        cores=_cores(evidence, began_s, ended_s),
+    )  # fmt: skip
+
+
+def _per_second(statements: Sequence[Statement], evidence: Evidence, phase: str) -> float | None:
+    """Calls per second of the phase, its warm-up left out."""
+    if not evidence.statements:
+        return None
+    hits = next(each for each in evidence.phases if each.phase.name == phase)
+    return sum(each.calls for each in statements) / hits.seconds
+
+
+def _ms(value_ns: float | None) -> float | None:
+    return None if value_ns is None else value_ns / 1e6
+
+
+def _edge_ratio(evidence: Evidence, phase: str) -> float | None:
+    use = next((each for each in evidence.edges if each.phase == phase), None)
+    asked = {} if use is None else {name: n for name, n in use.by_status.items() if name not in ("", "-")}
+    return sum(n for name, n in asked.items() if name in SERVED) / sum(asked.values()) if asked else None
+
+
+def _cache_ratio(evidence: Evidence, phase: str) -> float | None:
+    use = next((each for each in evidence.caches if each.phase == phase and not each.restarted), None)
+    return None if use is None or not use.hits + use.misses else use.hits / (use.hits + use.misses)
+
+
+def _cores(evidence: Evidence, began_s: float, ended_s: float) -> dict[str, float]:
+    """Mean cores busy of each kind of service: the app servers together."""
+    seen: dict[str, list[float]] = {}
+    for each in evidence.processes:
+        if began_s < each.at_s <= ended_s:
+            seen.setdefault(each.name, []).append(each.cpu_cores)
+    kinds: dict[str, float] = {}
+    for name, values in seen.items():
+        kind = name.partition("-")[0]
+        kinds[kind] = kinds.get(kind, 0.0) + statistics.fmean(values)
+    return dict(sorted(kinds.items()))
+
+
+def _pages(step: Step, status: LabStatus) -> list[Page]:
+    """The N+1 page in the forms that this step has: naive, joined, kept by the edge."""
+    if status.app_url is None:
+        raise LabFailed("the lab is not up", next_act="start it: headway lab up --stage 1")
+    origin = next(each.url for each in status.services if each.name == "app-1")
+    if step.name == "2":
+        return [_timed("naive", "one statement a user, no index", origin, range(0, 100, 20))]
+    if step.name == "4":
+        offsets = range(0, 400, 20)
+        return [
+            _timed("joined", "two statements, an index", origin, offsets),
+            _timed("cached", "kept by the edge", status.app_url, offsets, kept=True),
+        ]
+    return []
+
+
+def _timed(form: str, what: str, url: str, offsets: Sequence[int], *, kept: bool = False) -> Page:
+    """
+    The page timed at each offset. `kept`: asked once before, so that the timed answers come from the edge.
+
+    Raises:
+        LabFailed: an answer that should have come from the edge did not.
+    """
+    took: list[float] = []
+    for offset in offsets:
+        address = url + PAGE.format(offset=offset)
+        for last in (False, True) if kept else (True,):
+            began = time.perf_counter()
+            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - the lab's own address
+                answer.read()
+                status = answer.headers.get("X-Cache")
+            if last:
+                took.append((time.perf_counter() - began) * 1e3)
+        if kept and status not in FROM_EDGE:
+            raise LabFailed(f"the edge did not keep {address}: {status}", next_act="see 'headway lab logs nginx'")
+    return Page(form=form, what=what, median_ms=statistics.median(took), slowest_ms=max(took), requests=len(took))
