@@ -54,17 +54,20 @@ class Case:
     keys: Mapping[str, RouteKeys] = field(default_factory=dict)
 
 
-CASES: list[Case] = []
+class Cases(list[Case]):
+    """Cases in the order they are written."""
+
+    def wrong(self, rule: str, name: str, evidence: Evidence, *expected: str, **more: Any) -> None:
+        """A run in which this rule must speak."""
+        self.append(Case(rule=rule, name=name, evidence=evidence, expected=expected or ("",), **more))
+
+    def well(self, rule: str, name: str, evidence: Evidence, **more: Any) -> None:
+        """A run in which this rule must be silent."""
+        self.append(Case(rule=rule, name=name, evidence=evidence, **more))
 
 
-def wrong(rule: str, name: str, evidence: Evidence, *expected: str, **more: Any) -> None:
-    """A run in which this rule must speak."""
-    CASES.append(Case(rule=rule, name=name, evidence=evidence, expected=expected or ("",), **more))
-
-
-def well(rule: str, name: str, evidence: Evidence, **more: Any) -> None:
-    """A run in which this rule must be silent."""
-    CASES.append(Case(rule=rule, name=name, evidence=evidence, **more))
+CASES = Cases()
+wrong, well = CASES.wrong, CASES.well
 
 
 # -- failures, bursts, backlog -------------------------------------------------------------------------------
