@@ -1,10 +1,10 @@
-"""Every rule on the labelled runs of benchmarks/diagnosis/rule_cases.py: what it should say, and nothing else."""
+"""Every rule on the labelled runs of benchmarks/diagnosis/rules.py: what it should say, and nothing else."""
 
 from __future__ import annotations
 
 import pytest
 import rules
-from rule_cases import CASES
+from rules import CASES
 
 from headway.diagnose import catalogue
 
