@@ -90,6 +90,7 @@ wrong(EVICTIONS, "room for a few", cache(2_000, 4_000, 3_900))
 wrong(EVICTIONS, "one in ten misses, all for want of room", cache(5_400, 600, 580))
 wrong(EVICTIONS, "some expire, as many are thrown out", cache(3_000, 3_000, 1_500, expired=1_400))
 wrong(EVICTIONS, "keys that would be asked for again", **asked_of(popular(3_000), 200))
+wrong(EVICTIONS, "others pass through, and too little is held", **asked_of(passing, 60))
 well(EVICTIONS, "thrown out, and it hits all the same", cache(5_900, 100, 95))
 well(EVICTIONS, "they expire, and a few are thrown out", cache(4_000, 2_000, 60, expired=1_800))
 well(EVICTIONS, "restarted meanwhile", cache(1_000, 5_000, 4_900, restarted=True))
@@ -164,6 +165,8 @@ wrong(BIG, "nobody knows whether it is used", holding(large("page:{}", "string",
 wrong(BIG, "beside small ones", holding(
     large("user:{}", "string", 0.01), large("stock", "hash", 3), ran=(GETS, command("hgetall", 90, 0.9))),
     "stock")  # fmt: skip
+wrong(BIG, "a long queue that somebody lists", holding(
+    large("jobs", "list", 8), ran=(GETS, command("lpush", 6_000, 0.003), command("lrange", 12, 0.9))), "jobs")  # fmt: skip
 well(BIG, "some hundred kB", holding(large("page:{}", "string", 0.2)))
 well(BIG, "many small ones, together large", holding(large("user:{}", "string", 0.01, keys=300_000, bytes=3 << 30)))
 well(BIG, "left over from last year", holding(large("report:{}", "string", 40, largest_used=False, used=0)))
@@ -188,9 +191,10 @@ def used(key: str, hottest: int, **more: Any) -> CacheKeyUse:
     return replace(made, **more)
 
 
-def watched(cpu: float | None, *uses: CacheKeyUse, ran: tuple[CacheCommand, ...] = ()) -> Evidence:
+def watched(cpu: float | None, *uses: CacheKeyUse, ran: tuple[CacheCommand, ...] = (),
+            slow: tuple[CacheSlow, ...] = ()) -> Evidence:  # fmt: skip
     """A cache whose thread was so busy."""
-    return cache(cpu_ratio=cpu, parts={"cache_key_uses": uses, "cache_commands": ran})
+    return cache(cpu_ratio=cpu, parts={"cache_key_uses": uses, "cache_commands": ran, "cache_slow": slow})
 
 
 HOT = "hot-cache-key"
@@ -198,6 +202,9 @@ wrong(HOT, "settings that each request reads", watched(0.8, used("settings", 900
 wrong(HOT, "a quarter of a half busy thread", watched(0.55, used("config:{}", 500), used("user:{}", 20)), "config:{}")
 wrong(HOT, "a counter of everything", watched(0.95, used("visits", 1_900, reads=0, hits=0, writes=1_900)), "visits")
 wrong(HOT, "the post of the day", watched(0.7, used("post:{}", 600, reads=1_800)), "post:{}")
+wrong(HOT, "a set that all read, and slowly", watched(
+    0.8, used("tags", 900), ran=(command("smembers", 6_000, 5),), slow=(logged("SMEMBERS", "tags", 6_000, 5),)),
+    "tags")  # fmt: skip
 well(HOT, "of a cache that idles", watched(0.1, used("settings", 900)))
 well(HOT, "busy, and nothing stands out", watched(0.9, used("user:{}", 80, reads=1_900)))
 well(HOT, "nobody watched", watched(0.9))
@@ -253,6 +260,11 @@ wrong(LOCKS, "one job at a time, many want one", sessions(
 wrong(LOCKS, "two hold up, each its own", sessions(
     at_work(1.0, *ROW), RUN, blockings=(held_up(0.6), held_up(0.4, "DELETE FROM carts WHERE id = $1", table="carts"))),
     TAKE, "DELETE FROM carts WHERE id = $1")  # fmt: skip
+wrong(LOCKS, "a standby, and a convoy beside it", sessions(
+    at_work(1.0, "Lock", "advisory", client="scheduler", text=JOB, longest_ns=3_600_000_000_000),
+    at_work(1.5, *ROW), RUN,
+    blockings=(held_up(1.5), held_up(1.0, "SELECT $1", lock="advisory", table=None, waiting_text=JOB, most=1,
+                                     holding_state="idle", longest_ns=3_600_000_000_000))), TAKE)  # fmt: skip
 well(LOCKS, "a wait of a moment", sessions(at_work(0.02, *ROW), at_work(1.0), blockings=(held_up(0.02),)))
 well(LOCKS, "nine waiters in all", sessions(at_work(9 / LOOKS, *ROW), blockings=(held_up(9 / LOOKS),)))
 well(LOCKS, "PostgreSQL's own short locks", sessions(at_work(1.5, "LWLock", "BufferMapping"), RUN))
@@ -393,6 +405,9 @@ wrong(REPLICA, "one streams already, and is not asked", primary(
 wrong(REPLICA, "reads that wait for the disk", primary(
     ran(BY_USER, 110), ran(WRITE, 8), ran_mean=0.8,
     waits=(at_work(1.2, "IO", "DataFileRead", text=BY_USER),)))  # fmt: skip
+wrong(REPLICA, "one order in ten requests, its ten rows one by one", primary(
+    ran("BEGIN", 0.1), ran(BY_USER, 90, 9_000), ran("INSERT INTO lines (order_id) VALUES ($1)", 10),
+    ran("COMMIT", 0.1), commits=10_000))  # fmt: skip
 well(REPLICA, "the primary has time", primary(ran(BY_USER, 16), ran(WRITE, 2), ran_mean=0.3))
 well(REPLICA, "a large machine, two at work", primary(ran(BY_USER, 110), ran(WRITE, 10), cores=16))
 well(REPLICA, "one is there and answers the reads", primary(ran(BY_USER, 12), ran(WRITE, 100), replicas=(STANDBY,)))
