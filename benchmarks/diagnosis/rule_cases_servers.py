@@ -166,7 +166,8 @@ wrong(BIG, "beside small ones", holding(
     large("user:{}", "string", 0.01), large("stock", "hash", 3), ran=(GETS, command("hgetall", 90, 0.9))),
     "stock")  # fmt: skip
 wrong(BIG, "a long queue that somebody lists", holding(
-    large("jobs", "list", 8), ran=(GETS, command("lpush", 6_000, 0.003), command("lrange", 12, 0.9))), "jobs")  # fmt: skip
+    large("jobs", "list", 8), ran=(GETS, command("lpush", 6_000, 0.003), command("lrange", 12, 0.9))),
+    "jobs")  # fmt: skip
 well(BIG, "some hundred kB", holding(large("page:{}", "string", 0.2)))
 well(BIG, "many small ones, together large", holding(large("user:{}", "string", 0.01, keys=300_000, bytes=3 << 30)))
 well(BIG, "left over from last year", holding(large("report:{}", "string", 40, largest_used=False, used=0)))

@@ -1,5 +1,6 @@
 """
-Precision and recall of each rule on small labelled runs (rule_cases.py), with every miss and every false alarm.
+Precision and recall of each rule on small labelled runs (rule_cases.py, rule_cases_servers.py), with every miss and
+every false alarm.
 
     PYTHONPATH=tests .venv/bin/python benchmarks/diagnosis/rules.py
 
@@ -80,8 +81,8 @@ class Count:
         )
 
 
-def counted(cases: Iterable[Case]) -> dict[str, Count]:
-    """By rule; each miss and false alarm is printed."""
+def counted(cases: Iterable[Case], *, quiet: bool = False) -> dict[str, Count]:
+    """By rule; each miss and false alarm is printed unless `quiet`."""
     counts: dict[str, Count] = defaultdict(Count)
     for case in cases:
         found, row = said(case), counts[case.rule]
@@ -91,6 +92,8 @@ def counted(cases: Iterable[Case]) -> dict[str, Count]:
         row.missed += len(missed)
         row.decoys += not case.expected
         row.silent += not case.expected and not found
+        if quiet:
+            continue
         for text in missed:
             print(f"missed: {case.rule}: {case.name} {text}")
         for text in false:
