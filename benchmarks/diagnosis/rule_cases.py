@@ -18,6 +18,7 @@ import numpy as np
 
 from headway.diagnose.hit_rates.stream import made as made_stream
 from headway.diagnose.route_keys import RouteKeys
+from headway.evidence.stacks import Profile
 from headway.model import (
     Answer,
     CacheUse,
@@ -45,13 +46,14 @@ SCAN = (TableScan(table="posts", rows=1e6, filter="x", stops_early=False),)
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`keys`: what the load read and wrote, for rules about caches."""
+    """`keys`: what the load read and wrote, for rules about caches; `profile`: for those about code."""
 
     rule: str
     name: str
     evidence: Evidence
     expected: tuple[str, ...] = ()
     keys: Mapping[str, RouteKeys] = field(default_factory=dict)
+    profile: Profile | None = None
 
 
 class Cases(list[Case]):
