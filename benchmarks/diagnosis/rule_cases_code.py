@@ -148,7 +148,7 @@ wrong(BLOCKING, "asks the database and does not await", RUN, LOAD, profile=profi
 wrong(BLOCKING, "computes for long", RUN, RENDER, profile=profile(on(job(RENDER, every_s=1.13, lasts_s=0.16))))
 wrong(BLOCKING, "waits at one place, computes at another", RUN, SLEEPER, FEED, profile=profile(
     on(job(SLEEPER, every_s=1.13, lasts_s=0.1, runs=False), job(FEED, JSON, every_s=1.7, lasts_s=0.21))))  # fmt: skip
-well(BLOCKING, "awaits all", RUN, profile=profile(on(job(LOAD, every_s=0.31, lasts_s=0.001))))
+well(BLOCKING, "awaits all", RUN, profile=profile(on(job(LOAD, every_s=0.3137, lasts_s=0.001))))
 well(BLOCKING, "waits in a thread beside the loop", RUN, profile=profile(
     on(), in_pool(job(LOAD, QUERY, every_s=0.211, lasts_s=0.15, runs=False))))  # fmt: skip
 well(BLOCKING, "short work, often", RUN, profile=profile(on(job(PARSE, every_s=0.0117, lasts_s=0.002))))
@@ -162,5 +162,5 @@ HELD_OUT.wrong(BLOCKING, "a password hashed for a quarter of a second", RUN, LOA
 HELD_OUT.well(BLOCKING, "a hundredth", RUN, profile=profile(
     on(job(LOAD, QUERY, every_s=0.531, lasts_s=0.004, runs=False))))  # fmt: skip
 HELD_OUT.well(BLOCKING, "computes for long in a thread", RUN, profile=profile(
-    on(job(PARSE, every_s=0.31, lasts_s=0.001)), in_pool(job(RENDER, every_s=1.13, lasts_s=0.2))))  # fmt: skip
+    on(job(PARSE, every_s=0.3137, lasts_s=0.001)), in_pool(job(RENDER, every_s=1.13, lasts_s=0.2))))  # fmt: skip
 HELD_OUT.well(BLOCKING, "nobody took a profile", RUN)

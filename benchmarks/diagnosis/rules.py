@@ -1,12 +1,12 @@
 """
-Precision and recall of each rule on small labelled runs (rule_cases.py, rule_cases_servers.py), with every miss and
-every false alarm.
+Precision and recall of each rule on small labelled runs (rule_cases.py and its neighbours), with every miss and every
+false alarm.
 
     PYTHONPATH=tests .venv/bin/python benchmarks/diagnosis/rules.py
 
 Rules with corpora of their own are not in it: missing indexes (indexes.py, on a real PostgreSQL), N+1 (traces.py and
-n_plus_one in tests), predicted hit rates (hit_rates.py). `hot-code` and `blocking-call` need a profile and are held by
-integration tests on a service with planted faults; they have no corpus.
+n_plus_one in tests), predicted hit rates (hit_rates.py). `hot-code` and `blocking-call` are held by integration tests on
+a service with planted faults as well.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import rule_cases
+import rule_cases_code
 import rule_cases_servers
 from rule_cases import Case
 
-from headway.diagnose import catalogue, route_keys
+from headway.diagnose import catalogue, profiled, route_keys
 from headway.diagnose.rules import RULES
 
 if TYPE_CHECKING:
@@ -29,15 +30,18 @@ if TYPE_CHECKING:
 
     from headway.model import Finding
 
-CASES = (*rule_cases.CASES, *rule_cases_servers.CASES)
-HELD_OUT = rule_cases_servers.HELD_OUT
-ELSEWHERE = frozenset({"missing-index", "n-plus-one", "n-plus-one-by-counts", "hot-code", "blocking-call"})
+CASES = (*rule_cases.CASES, *rule_cases_servers.CASES, *rule_cases_code.CASES)
+HELD_OUT = (*rule_cases_servers.HELD_OUT, *rule_cases_code.HELD_OUT)
+ELSEWHERE = frozenset({"missing-index", "n-plus-one", "n-plus-one-by-counts"})
 
 
 def said(case: Case) -> list[str]:
     """What the case's rule says, each finding in the words of the labels."""
     (find,) = (each for each in RULES if case.rule == sys.modules[each.__module__].RULE)
-    with patch.object(route_keys, "of_phase", lambda _evidence, _hits: case.keys):
+    with (
+        patch.object(route_keys, "of_phase", lambda _evidence, _hits: case.keys),
+        patch.object(profiled, "load", lambda _folder: case.profile),
+    ):
         return [named(each, case) for each in find(case.evidence)]
 
 
@@ -45,7 +49,7 @@ def named(finding: Finding, case: Case) -> str:
     """The one of the expected names that the finding is about; else its line."""
     places = finding.location
     texts = {finding.share_of.rpartition(" ")[2], finding.line.partition(" ")[0], ""}
-    texts |= {each for each in (places.route, places.statement, places.key) if each}
+    texts |= {each for each in (places.route, places.statement, places.key, places.code) if each}
     if finding.rule == "pool-size":
         texts.add("too small" if "larger" in finding.remedies[0].title else "too large")
     texts |= {str(value) for remedy in finding.remedies for value in remedy.parameters.values()}
