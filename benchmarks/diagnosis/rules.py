@@ -5,8 +5,8 @@ false alarm.
     PYTHONPATH=tests .venv/bin/python benchmarks/diagnosis/rules.py
 
 Rules with corpora of their own are not in it: missing indexes (indexes.py, on a real PostgreSQL), N+1 (traces.py and
-n_plus_one in tests), predicted hit rates (hit_rates.py). `hot-code` and `blocking-call` are held by integration tests on
-a service with planted faults as well.
+n_plus_one in tests), predicted hit rates (hit_rates.py). `hot-code` and `blocking-call` are held by integration tests
+on a service with planted faults as well.
 """
 
 from __future__ import annotations
