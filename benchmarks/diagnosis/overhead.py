@@ -232,7 +232,7 @@ def shares(spent: Spent, asked: argparse.Namespace) -> None:
     every = Took(*(sum(part) for part in zip(*map(astuple, spent.values()), strict=True)))
     ordered = sorted(spent.items(), key=lambda each: -each[1].phase_s)
     print("  of one core:       in the phase   behind it, a phase   waited for answers")
-    for name, took in [*ordered, ("together", every)]:
+    for name, took in [*(each for each in ordered if any(astuple(each[1]))), ("together", every)]:
         print(
             f"  {name:<16} {took.phase_s / on_s:14.2%} {1e3 * took.behind_s / asked.rounds:17.1f} ms"
             f" {took.waited_s / on_s:20.2%}"
