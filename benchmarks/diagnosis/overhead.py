@@ -11,8 +11,11 @@ the rounds' ratios with a 95% interval by bootstrap over rounds. Collectors, gen
 cores here: on a machine of its own the service would be disturbed by the questions alone. What a collector does after
 the load has ended (plans, indexes, answers) is no part of it, as the service is not loaded then.
 
-Beside it stands what each collector itself took while on: processor time of its thread, and time it waited for answers,
-which bounds what the servers spent on them. These hardly depend on what else the machine does.
+Beside it stands what each collector itself took while on: processor time of its threads in the phase and, apart from
+that, behind it, when the load has ended; and time it waited for answers, which bounds what the servers spent on them.
+The processor time hardly depends on what else the machine does; the waiting does, and few rounds show it: `--rounds 2`.
+
+SIGTERM and Ctrl-C end it and take the lab down.
 
 `--only host,statements` turns only these on, `--each` each by itself in turn. Sampling of stacks is never among "all":
 `--only profile` measures it. `--keep FILE` appends the rounds to a file and counts those that are in it already.
@@ -24,11 +27,14 @@ import argparse
 import contextlib
 import json
 import random
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from types import FrameType
 from unittest.mock import patch
 
 import numpy as np
@@ -54,8 +60,20 @@ SIDES = ("on", "off", "control a", "control b")
 
 Round = dict[str, float]
 """Side -> good answers a second."""
-Spent = dict[str, tuple[float, float]]
-"""Collector -> seconds of its thread's processor time, seconds it waited for answers."""
+HELPERS = {"headway-looks": "waits"}
+"""Threads that a collector starts for one phase, and whose they are."""
+
+
+@dataclass
+class Took:
+    """Seconds of one collector."""
+
+    phase_s: float = 0.0  # of processor time, while the phase was measured
+    behind_s: float = 0.0  # of processor time, when its load had ended
+    waited_s: float = 0.0  # for answers
+
+
+Spent = dict[str, Took]
 
 
 @contextlib.contextmanager
@@ -78,14 +96,18 @@ def only(names: frozenset[str], spent: Spent) -> Iterator[None]:
 def gate(collector: Collector, spent: Spent) -> None:
     """Let it hear only of phases that are on, and of the seconds in them; count what it takes."""
     begin, sample, end = collector.begin, collector.sample, collector.end
+    took = spent.setdefault(collector.name, Took())
     on = False
 
-    def counted(act: Callable[[], None]) -> None:
+    def counted(act: Callable[[], None], *, behind: bool = False) -> None:
         wall, own = time.perf_counter(), time.thread_time()
         act()
         own, wall = time.thread_time() - own, time.perf_counter() - wall
-        before = spent.get(collector.name, (0.0, 0.0))
-        spent[collector.name] = before[0] + own, before[1] + max(0.0, wall - own)
+        took.waited_s += max(0.0, wall - own)
+        if behind:
+            took.behind_s += own
+        else:
+            took.phase_s += own
 
     def began(phase: Phase, at_s: float) -> None:
         nonlocal on
@@ -100,14 +122,23 @@ def gate(collector: Collector, spent: Spent) -> None:
     def ended(phase: Phase, at_s: float) -> None:
         nonlocal on
         if on:
-            counted(lambda: end(phase, at_s))
+            took.phase_s += helped(collector.name)
+            counted(lambda: end(phase, at_s), behind=True)
         else:
-            sample(
-                at_s
-            )  # what follows a log reads it up to here, so that no phase that is on pays for one that was off
+            # What follows a log reads it up to here, so that no phase that is on pays for one that was off.
+            sample(at_s)
         on = False
 
     vars(collector).update(begin=began, sample=sampled, end=ended)
+
+
+def helped(name: str) -> float:
+    """Seconds of processor time of the threads that this collector started when the phase began."""
+    return sum(
+        time.clock_gettime(time.pthread_getcpuclockid(each.ident))
+        for each in threading.enumerate()
+        if HELPERS.get(each.name) == name and each.ident is not None
+    )
 
 
 def planned(asked: argparse.Namespace) -> tuple[Phase, ...]:
@@ -152,8 +183,9 @@ def ratio(found: list[Round], one: str, other: str) -> tuple[float, float, float
 
 def told(what: str, found: list[Round]) -> str:
     """What these collectors cost, beside what no difference looks like."""
+    speed = f"{np.median([made['off'] for made in found]):,.0f}"
     if len(found) < FEWEST:
-        return f"{what}: {len(found)} rounds say nothing yet: {FEWEST} are the fewest"
+        return f"{what}: {len(found)} rounds say nothing yet: {FEWEST} are the fewest; {speed} answers a second without"
     cost, least, most = (1 - each for each in ratio(found, "on", "off"))
     none, low, high = (1 - each for each in ratio(found, "control a", "control b"))
     least, most, low, high = min(least, most), max(least, most), min(low, high), max(low, high)
@@ -162,7 +194,7 @@ def told(what: str, found: list[Round]) -> str:
         f"{what}: {cost:+.1%} of throughput (95%: {least:+.1%} to {most:+.1%}), {verdict} {LIMIT_RATIO:.0%};"
         f" control, nothing against nothing: {none:+.1%} ({low:+.1%} to {high:+.1%});"
         f" {len(found)} rounds,"
-        f" median {np.median([made['off'] for made in found]):,.0f} answers a second without"
+        f" median {speed} answers a second without"
     )
 
 
@@ -187,17 +219,30 @@ def measured(root: Path, scenario: Scenario, sources: Sources, asked: argparse.N
     spent: Spent = {}
     with only(names, spent):
         found = rounds(root, scenario, sources, asked)
-    on_s = asked.rounds * asked.seconds
-    for name, (own, waited) in sorted(spent.items(), key=lambda each: -sum(each[1])):
-        print(f"  {name:<12} {own / on_s:7.2%} of a core itself, waited {waited / on_s:7.2%} of the time for answers")
-    own, waited = (sum(each[part] for each in spent.values()) / on_s for part in (0, 1))
-    print(
-        f"  together     {own:7.2%} of a core, and at most {waited:7.2%} of one at the servers, of {psutil.cpu_count()}"
-    )
+    shares(spent, asked)
     if asked.keep is not None:
         with asked.keep.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps({"what": what, "round": each}) + "\n" for each in found)
     print(told(what, [*before, *found]), flush=True)
+
+
+def shares(spent: Spent, asked: argparse.Namespace) -> None:
+    """What each collector took of one core."""
+    on_s = asked.rounds * asked.seconds
+    every = Took(*(sum(part) for part in zip(*map(astuple, spent.values()), strict=True)))
+    ordered = sorted(spent.items(), key=lambda each: -each[1].phase_s)
+    print("  of one core:       in the phase   behind it, a phase   waited for answers")
+    for name, took in [*(each for each in ordered if any(astuple(each[1]))), ("together", every)]:
+        print(
+            f"  {name:<16} {took.phase_s / on_s:14.2%} {1e3 * took.behind_s / asked.rounds:17.1f} ms"
+            f" {took.waited_s / on_s:20.2%}"
+        )
+
+
+def terminated(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM would end this where it stands, and leave the lab behind."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def main() -> None:
@@ -213,6 +258,7 @@ def main() -> None:
     options.add_argument("--each", action="store_true", help="every collector by itself")
     options.add_argument("--keep", type=Path)
     asked = options.parse_args()
+    signal.signal(signal.SIGTERM, terminated)
     with tempfile.TemporaryDirectory(prefix="headway-bench-", dir="/var/tmp") as name:
         Path(name).chmod(0o711)
         lab = Lab(Path(name) / "lab")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import SourceRefused
-from headway.evidence.edge import Edge, parse
+from headway.evidence.edge import _USUAL, Edge, parse
 from headway.model import LoadModel, Phase, Presence
 
 PHASE = Phase(name="steady", model=LoadModel.OPEN, duration_s=1, warmup_s=0, rate_per_s=1)
@@ -120,3 +120,32 @@ def test_any_line_is_read_or_passed_over(content: bytes) -> None:
     """No line ends the following."""
     found = parse(content)
     assert found is None or isinstance(found[0], float)
+
+
+_PLAIN = st.text(st.characters(max_codepoint=0x17F), max_size=6)
+_STATUS = st.sampled_from(["HIT", "MISS", "BYPASS", "", "-", "ODD"]) | _PLAIN
+_UPSTREAM = st.sampled_from(["", "-", "0.004", "0.001, 0.002"]) | _PLAIN
+_TIME = st.sampled_from([1795895928.318, 0, 10**400, -1, 1e300]) | st.floats(allow_nan=False)
+
+
+@given(
+    _TIME, _PLAIN, _STATUS, st.none() | _UPSTREAM, st.booleans(),
+    st.sampled_from(["uri", "msec", "upstream_cache_status", "upstream_addr"]), st.none() | st.integers(0, 60),
+)  # fmt: skip
+def test_the_usual_line_is_read_as_json_reads_it(
+    at_s: float, uri: str, status: str, upstream: str | None, ascii_only: bool, name: str, cut: int | None
+) -> None:
+    """Lines of the documented order are read without a JSON parser: they say what it would have said, cut ones too."""
+    last = {} if upstream is None else {"upstream_response_time": upstream}
+    pairs = [("msec", at_s), (name, uri), ("status", 200), ("upstream_cache_status", status), *last.items()]
+    text = ",".join(f"{json.dumps(key)}:{json.dumps(value, ensure_ascii=ascii_only)}" for key, value in pairs)
+    whole = ("{" + text + "}").encode()[:cut]
+    assert parse(whole) == parse(b" " + whole)  # a space is JSON, and not the usual line
+
+
+def test_the_lines_of_the_lab_are_usual() -> None:
+    """What the documented format writes takes the short way; else the figure of its cost is wrong."""
+    made = Path(__file__).parents[1] / "made/init/access.log"
+    lines = made.read_bytes().splitlines()
+    assert lines
+    assert all(_USUAL.fullmatch(each) for each in lines)

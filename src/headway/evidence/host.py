@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +11,14 @@ import psutil
 from headway.conventions import HOST_FILE, PROCESSES_FILE
 from headway.evidence import columns
 from headway.evidence.collector import Collector, present
+from headway.evidence.family import Processes, Watched
 from headway.model import HostSecond, ProcessSecond, SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from psutil._ntuples import snetio
+
 COUNTED_CPU = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """guest and guest_nice are in user and nice already (man 5 proc_stat)."""
 PRESSURE = Path("/proc/pressure")
@@ -45,7 +48,8 @@ class Host(Collector):
 
     def __init__(self, processes: Sequence[tuple[str, int]]) -> None:
         super().__init__()
-        self._watched = [Watched(name, pid) for name, pid in processes]
+        self._processes = Processes()
+        self._watched = [Watched(name, pid, self._processes) for name, pid in processes]
         self._last: Counters | None = None
         self.seconds: list[HostSecond] = []
         self.processes: list[ProcessSecond] = []
@@ -64,7 +68,7 @@ class Host(Collector):
         self._last = now
         if last is not None and at_s > last.at_s:
             self.seconds.append(second(last, now, psutil.virtual_memory().percent / 100))
-        children = _children() if self._watched else {}
+        children = self._processes.children(at_s) if self._watched else {}
         for each in self._watched:
             row = each.sample(at_s, children)
             if row is not None:
@@ -76,56 +80,6 @@ class Host(Collector):
     def write(self, folder: Path) -> None:
         columns.write(folder / HOST_FILE, HostSecond, self.seconds)
         columns.write(folder / PROCESSES_FILE, ProcessSecond, self.processes)
-
-
-class Watched:
-    """One process and all that it started, now or later. One that ended has rows with no threads."""
-
-    def __init__(self, name: str, pid: int) -> None:
-        self.name, self.pid = name, pid
-        self.vanished = False
-        self._born_s: float | None = None
-        self._last_s: float | None = None
-        self._spent: dict[tuple[int, float], float] = {}  # (pid, start) -> CPU seconds so far
-        try:
-            self._born_s = psutil.Process(pid).create_time()
-        except psutil.Error:
-            self.runs = False
-        else:
-            self.runs = True
-
-    def sample(self, at_s: float, children: Mapping[int, Sequence[int]]) -> ProcessSecond | None:
-        """The second that just went by; None for the first, which has no beginning."""
-        if not self.runs:
-            return None
-        spent: dict[tuple[int, float], float] = {}
-        resident = threads = 0
-        files: int | None = 0
-        for pid in _family(self.pid, children):
-            try:
-                process = psutil.Process(pid)
-                with process.oneshot():
-                    born, times = process.create_time(), process.cpu_times()
-                    if pid == self.pid and born != self._born_s:
-                        break  # the number now belongs to someone else
-                    resident += process.memory_info().rss
-                    threads += process.num_threads()
-                spent[pid, born] = times.user + times.system
-                files = None if files is None else files + process.num_fds()
-            except psutil.AccessDenied:
-                files = None
-            except psutil.Error:
-                continue  # it ended while we looked
-        self.vanished = self.vanished or not threads
-        before_s, self._last_s = self._last_s, at_s
-        before, self._spent = self._spent, spent
-        if before_s is None or at_s <= before_s:
-            return None
-        busy = sum(cpu - before.get(key, 0.0 if key[1] >= before_s - 1 else cpu) for key, cpu in spent.items())
-        cores = busy / (at_s - before_s)
-        return ProcessSecond(
-            at_s=at_s, name=self.name, cpu_cores=cores, resident_bytes=resident, open_files=files, threads=threads
-        )
 
 
 def second(before: Counters, after: Counters, memory_used_ratio: float) -> HostSecond:
@@ -180,15 +134,15 @@ def _pressure(before: Counters, after: Counters, what: str) -> float | None:
 
 
 def _counters(at_s: float) -> Counters:
-    cpu, disk, network = psutil.cpu_times(), psutil.disk_io_counters(), psutil.net_io_counters()
+    cpu, disk, links = psutil.cpu_times(), psutil.disk_io_counters(), psutil.net_io_counters(pernic=True)
     return Counters(
         at_s=at_s,
         cpu={name: float(getattr(cpu, name, 0.0)) for name in COUNTED_CPU},
         disk=(disk.read_bytes, disk.write_bytes) if disk else (0, 0),
-        network=(network.bytes_sent, network.bytes_recv) if network else (0, 0),
+        network=(sum(each.bytes_sent for each in links.values()), sum(each.bytes_recv for each in links.values())),
         disks_busy_s=_disks_busy_s(),
-        links=_links(),
-        dropped=_dropped(),
+        links=_links(links),
+        dropped=_dropped(links),
         waited_s={name: waited for name in PRESSURES if (waited := _waited_s(PRESSURE / name)) is not None},
     )
 
@@ -198,19 +152,19 @@ def _disks_busy_s() -> dict[str, float]:
     return {name: each.busy_time / 1000 for name, each in disks.items() if hasattr(each, "busy_time")}
 
 
-def _links() -> dict[str, tuple[int, int]]:
+def _links(counted: Mapping[str, snetio]) -> dict[str, tuple[int, int]]:
     """Interfaces that say a speed; the loopback has none."""
     speeds = psutil.net_if_stats()
     return {
         name: (each.bytes_sent + each.bytes_recv, speeds[name].speed * 1_000_000 // 8)
-        for name, each in psutil.net_io_counters(pernic=True).items()
+        for name, each in counted.items()
         if name in speeds and speeds[name].isup and 0 < speeds[name].speed < NO_SPEED
     }
 
 
-def _dropped() -> int | None:
-    links = {name: each for name, each in psutil.net_io_counters(pernic=True).items() if not name.startswith("lo")}
-    return sum(each.errin + each.errout + each.dropin + each.dropout for each in links.values()) if links else None
+def _dropped(counted: Mapping[str, snetio]) -> int | None:
+    links = [each for name, each in counted.items() if not name.startswith("lo")]
+    return sum(each.errin + each.errout + each.dropin + each.dropout for each in links) if links else None
 
 
 def _waited_s(file: Path) -> float | None:
@@ -224,35 +178,3 @@ def _waited_s(file: Path) -> float | None:
         return int(line.rpartition("total=")[2]) / 1e6 if line.startswith("some") else None
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _children() -> dict[int, list[int]]:
-    """Parent -> children, of all processes: one pass for all that are watched."""
-    found: dict[int, list[int]] = defaultdict(list)
-    for pid in psutil.pids():
-        parent = _parent(pid)
-        if parent is not None:
-            found[parent].append(pid)
-    return found
-
-
-def _parent(pid: int) -> int | None:
-    """The process that started this one; None: it has ended."""
-    if not psutil.LINUX:
-        try:
-            return psutil.Process(pid).ppid()
-        except psutil.Error:
-            return None
-    try:
-        # A machine has hundreds of processes, and this is asked each second: half of what psutil takes.
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-        return int(text[text.rindex(b")") + 4 :].partition(b" ")[0])  # after the name, which may hold anything
-    except (OSError, ValueError):
-        return None
-
-
-def _family(pid: int, children: Mapping[int, Sequence[int]]) -> list[int]:
-    family = [pid]
-    for each in family:
-        family.extend(children.get(each, ()))
-    return family

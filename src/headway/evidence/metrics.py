@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from headway.evidence import fetch, redact
 from headway.evidence.collector import Collector, absent, failed, present
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from headway.model import Phase, SourceState
 
@@ -39,7 +40,12 @@ class Page:
 
 
 class Metrics(Collector):
-    """The service's own metrics page, read when a phase begins and when it ends."""
+    """
+    The service's own metrics page, read when a phase begins and when it ends.
+
+    Both readings are parsed when it has ended: a page of some hundred families takes tens of milliseconds, which a
+    phase that is being measured shouldn't pay for.
+    """
 
     name = "metrics"
 
@@ -50,7 +56,7 @@ class Metrics(Collector):
         self.families: frozenset[str] = frozenset()
         self.samples: frozenset[str] = frozenset()
         self.moved: dict[str, float] = defaultdict(float)
-        self._before: Page | None = None
+        self._before: str | None = None
         self._scrapes = 0
 
     @property
@@ -63,20 +69,20 @@ class Metrics(Collector):
             return absent(self.name, "--metrics-url")
         fetch.check_url(self.url, "the metrics URL")
         try:
-            page = self._read()
+            page = self._parsed(self._fetched())
         except HeadwayError as exc:
-            self.error = exc.what
             return failed(self.name, exc.what, exc.next_act)
         return present(self.name, f"{len(page.families)} metric families at {redact.url(self.url)}")
 
     def begin(self, phase: Phase, at_s: float) -> None:
-        self._before = self._read()
+        self._before = self._fetched()
 
     def end(self, phase: Phase, at_s: float) -> None:
-        before, self._before = self._before, None
-        if before is None:
+        begun, self._before = self._before, None
+        if begun is None:
             return
-        after = self._read()
+        ended = self._fetched()
+        before, after = self._parsed(begun), self._parsed(ended)
         self._scrapes += 2
         for name, value in after.sums.items():
             then = before.sums.get(name, 0.0)
@@ -105,15 +111,25 @@ class Metrics(Collector):
         family = re.sub(r"_(bucket|count|sum|total|created)$", "", name)
         return name in self.samples or name in self.families or family in self.families
 
-    def _read(self) -> Page:
-        try:
-            page = parse(fetch.get(self.url or "", accept=ACCEPT), redact.url(self.url or ""))
-        except HeadwayError as exc:
-            self.error = exc.what
-            raise
+    def _fetched(self) -> str:
+        with self._noted():
+            return fetch.get(self.url or "", accept=ACCEPT)
+
+    def _parsed(self, text: str) -> Page:
+        with self._noted():
+            page = parse(text, redact.url(self.url or ""))
         self.families |= page.families
         self.samples |= page.sums.keys()
         return page
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """What went wrong is kept as well."""
+        try:
+            yield
+        except HeadwayError as exc:
+            self.error = exc.what
+            raise
 
 
 def parse(text: str, place: str) -> Page:

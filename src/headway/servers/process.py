@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
 import signal
@@ -246,12 +247,12 @@ def strays(logs: Path) -> Iterator[tuple[str, Identity]]:
     """
     prefix = f"{logs}/"
     found: dict[int, tuple[str, Identity]] = {}
-    for entry in Path("/proc").glob("[0-9]*/fd/[12]"):
+    # No glob over /proc: in Python 3.11 it fails when a process ends meanwhile.
+    for pid, stream in itertools.product(psutil.pids(), (1, 2)):
         try:
-            target = str(entry.readlink())
+            target = str(Path(f"/proc/{pid}/fd/{stream}").readlink())
         except OSError:
             continue  # another user's, or gone since
-        pid = int(entry.parts[2])
         if target.startswith(prefix) and pid != os.getpid():
             identity = identify(pid)
             if identity is not None:
