@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import hypothesis
 import pytest
 import redis
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Three seconds for each of the many first runs are not theirs to spend; calibration has tests of its own.
 os.environ.setdefault("HEADWAY_CALIBRATION", "0")
+# How long an example takes says how busy the machine is, not whether the promise holds.
+hypothesis.settings.register_profile("headway", deadline=None)
+hypothesis.settings.load_profile("headway")
 
 
 MEASURING = (
@@ -35,8 +39,10 @@ MEASURING = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what must run alone: `scripts/test` runs the others three at a time."""
+    """Mark what must run alone: `scripts/test` runs the others three at a time, those of a file in one process."""
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
         if item.path.parent.name != "unit" and item.path.name.startswith(MEASURING):
             item.add_marker(pytest.mark.alone)
 

@@ -29,11 +29,12 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--database-url", required=True)
 parser.add_argument("--scale", type=float, required=True)
 given = parser.parse_args()
+load_s = float(pathlib.Path(__file__).with_name("load_s").read_text())
 print("loading", given.scale, file=sys.stderr)
 with psycopg.connect(given.database_url) as connection:
     for table in ("users", "posts", "products", "orders", "shop_load"):
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (id int)")
-time.sleep(float(pathlib.Path(__file__).with_name("load_s").read_text()))
+time.sleep(load_s)
 """
 
 INDEXES = """

@@ -18,6 +18,7 @@ import numpy as np
 
 from headway.diagnose.hit_rates.stream import made as made_stream
 from headway.diagnose.route_keys import RouteKeys
+from headway.evidence.stacks import Profile
 from headway.model import (
     Answer,
     CacheUse,
@@ -45,26 +46,30 @@ SCAN = (TableScan(table="posts", rows=1e6, filter="x", stops_early=False),)
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`keys`: what the load read and wrote, for rules about caches."""
+    """`keys`: what the load read and wrote, for rules about caches; `profile`: for those about code."""
 
     rule: str
     name: str
     evidence: Evidence
     expected: tuple[str, ...] = ()
     keys: Mapping[str, RouteKeys] = field(default_factory=dict)
+    profile: Profile | None = None
 
 
-CASES: list[Case] = []
+class Cases(list[Case]):
+    """Cases in the order they are written."""
+
+    def wrong(self, rule: str, name: str, evidence: Evidence, *expected: str, **more: Any) -> None:
+        """A run in which this rule must speak."""
+        self.append(Case(rule=rule, name=name, evidence=evidence, expected=expected or ("",), **more))
+
+    def well(self, rule: str, name: str, evidence: Evidence, **more: Any) -> None:
+        """A run in which this rule must be silent."""
+        self.append(Case(rule=rule, name=name, evidence=evidence, **more))
 
 
-def wrong(rule: str, name: str, evidence: Evidence, *expected: str, **more: Any) -> None:
-    """A run in which this rule must speak."""
-    CASES.append(Case(rule=rule, name=name, evidence=evidence, expected=expected or ("",), **more))
-
-
-def well(rule: str, name: str, evidence: Evidence, **more: Any) -> None:
-    """A run in which this rule must be silent."""
-    CASES.append(Case(rule=rule, name=name, evidence=evidence, **more))
+CASES = Cases()
+wrong, well = CASES.wrong, CASES.well
 
 
 # -- failures, bursts, backlog -------------------------------------------------------------------------------

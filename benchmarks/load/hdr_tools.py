@@ -20,7 +20,7 @@ import numpy as np
 from headway.interchange import hdr_log
 from headway.load import histogram
 from headway.load.log import LoadLog
-from headway.load.recorder import Second
+from headway.load.recorder import Second, Sparse
 
 JAR = Path("/usr/share/java/hdrhistogram.jar")
 PERCENTILES = (50, 90, 95, 99, 99.9, 99.99, 100)
@@ -32,11 +32,10 @@ def made_log(folder: Path) -> Path:
     log = LoadLog(folder, began_s=1_700_000_000.0)
     rng = np.random.default_rng(1)
     for number in range(20):
-        cells = {}
+        cells: dict[int, Sparse] = {}
         for route in range(2):
             times = rng.lognormal(15 + route, 1.2, 5_000).astype(np.int64)
-            buckets, counts = np.unique(histogram.bucket_of(times), return_counts=True)
-            cells[route] = buckets.tolist(), counts.tolist()
+            cells[route] = np.unique(histogram.bucket_of(times), return_counts=True)
         second = Second(
             second=number // 2, planned=0, sent=0, good=10_000, statuses={}, failures=[], received_bytes=0,
             response=cells, service=cells,

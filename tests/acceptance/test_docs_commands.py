@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,8 +101,19 @@ def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
         )
 
 
+def thirds() -> list[Any]:
+    """All commands in three parts that may run beside each other, each with a lab of its own; a page stays whole."""
+    commands = shown_commands()
+    pages = [place.partition(":")[0] for place, _ in commands]
+    parts = [3 * pages.index(page) // len(pages) for page in pages]
+    return [
+        pytest.param(*command, marks=pytest.mark.xdist_group(f"commands-{part}"))
+        for command, part in zip(commands, parts, strict=True)
+    ]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("place", "command"), shown_commands())
+@pytest.mark.parametrize(("place", "command"), thirds())
 def test_a_command_shown_does_what_the_page_says(home: Path, place: str, command: str) -> None:
     """It runs: a gate ends in a verdict, anything else ends well; JSON is JSON, and files named are written."""
     words = shlex.split(command.partition(" | ")[0])

@@ -18,7 +18,7 @@ from headway.evidence.session import Session
 from headway.model import Presence
 from headway.servers import binaries, ports, postgres, process
 
-QUERY = "SELECT title FROM posts WHERE user_id = %s AND title <> %s"
+QUERY = "SELECT title FROM posts WHERE user_id = %s::bigint AND title <> %s"
 HOSTILE = 'x"y\'z,\n2026-01-01 00:00:00.000 UTC,"a","b"\x1b[31m<script>'
 
 
@@ -66,8 +66,8 @@ def ask(url: str, *values: tuple[int, str]) -> str:
         for each in values:
             one.execute(QUERY, each)
         row = one.execute(
-            "SELECT queryid FROM pg_stat_statements WHERE query = 'SELECT title FROM posts WHERE user_id = $1 AND"
-            " title <> $2'"
+            "SELECT queryid FROM pg_stat_statements"
+            " WHERE query = 'SELECT title FROM posts WHERE user_id = $1::bigint AND title <> $2'"
         ).fetchone()
     assert row is not None
     return str(row[0])
@@ -120,7 +120,7 @@ def test_values_are_hidden_unless_asked_for_and_headways_own_are_left_out(
     assert "topsecret" not in text
     found = json.loads(text)[identity]
     assert found["values"] == []
-    assert found["plan"]["Filter"] == "((title <> ?::text) AND (user_id = ?::smallint))"
+    assert found["plan"]["Filter"] == "((title <> ?::text) AND (user_id = ?::bigint))"
     assert "pg_class" not in text
 
 

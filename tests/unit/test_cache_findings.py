@@ -106,6 +106,16 @@ def test_more_room_is_promised_only_where_the_requests_explain_the_cache(
     assert f"with room for all {stream.distinct:,} keys it would hit {at_all:.0%}" in found.line
 
 
+def test_where_no_room_would_help_misses_are_said_and_no_room_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that nobody asks for twice are thrown out: that look-ups miss is said, and nothing of its size."""
+    stream = made(np.arange(6_000), np.arange(6_000, dtype=np.int64) * 1_000_000)
+    keys = RouteKeys(route="GET /users/{id}", stream=stream, possible=stream, known_by="a test")
+    monkeypatch.setattr(route_keys, "of_phase", lambda _evidence, _hits: {"GET /users/{id}": keys})
+    found = said(run(replace(USE, hits=0, misses=6_000, evicted=5_500)))
+    assert found.keys() == {"cache"}
+    assert "may never be asked for again" in found["cache"].reasons_against[0]
+
+
 def test_a_command_that_holds_the_thread_is_said_with_its_alternative() -> None:
     """KEYS 100 times of 20 ms in 20 s is 10% of the time, with SCAN as what to do."""
     found = said(run(cache_commands=(COMMAND,)))["slow-cache-command"]

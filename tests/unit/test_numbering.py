@@ -51,7 +51,9 @@ def run(tmp_path: Path) -> Path:
         sequential_rows=4 * 10**8, index_scans=0,
     )  # fmt: skip
     names = ("id", "user_id", "title")
-    columns.write(folder / STATEMENTS_FILE, Statement, [statement], leave_out=frozenset({"plan", "plan_error"}))
+    columns.write(
+        folder / STATEMENTS_FILE, Statement, [statement], leave_out=frozenset({"plan", "plan_error", "logged"})
+    )
     columns.write(folder / TABLES_FILE, Table, [table])
     columns.write(
         folder / COLUMNS_FILE, Column,

@@ -95,8 +95,9 @@ MAYBE = {
     "cache slow log": CACHE_SLOW_FILE,
     "cache keys": CACHE_KEYS_FILE,
     "cache monitor": CACHE_MONITOR_FILE,
+    "traces": TRACES_FILE,
 }
-"""The same of sources that a run has only where a cache was named."""
+"""The same of sources that a run has only where they were asked for."""
 
 
 def read(folder: Path) -> Evidence:
@@ -169,13 +170,11 @@ def _sources(folder: Path, run: RunFile) -> dict[str, SourceState]:
     states = {state.name: state for state in run.sources}
     for name, file in (FILES | MAYBE).items():
         state = states.get(name)
-        promised = name in FILES if state is None else state.presence is Presence.PRESENT
-        promised = run.finished_at is None if state is None else state.presence is Presence.PRESENT
+        # A finished run of an older Headway has no word of sources that came later.
+        unheard = name in FILES and run.finished_at is None
+        promised = unheard if state is None else state.presence is Presence.PRESENT
         if promised and not (folder / file).exists():
             states[name] = failed(name, f"the run was ended before {file} was written", "run again")
-    traces = states.get("traces")  # of runs before there was a receiver there is no word of it
-    if traces is not None and traces.presence is Presence.PRESENT and not (folder / TRACES_FILE).exists():
-        states["traces"] = failed("traces", f"the run was ended before {TRACES_FILE} was written", "run again")
     return states
 
 

@@ -190,6 +190,10 @@ CACHE_EVICTED_MAX_HIT_RATIO = 0.95
 not worth a line: some one miss in three came with a key thrown out to make room, and more than one look-up in twenty
 missed. Source: Redis manual, "Key eviction": watch misses beside evictions to see whether the eviction costs any."""
 
+CACHE_ROOM_MIN_GAIN_RATIO = 0.05
+"""What room for all must add to the predicted hit rate before a cache is said to be too small: less is not worth a
+line, as a hit rate above `CACHE_EVICTED_MAX_HIT_RATIO` isn't."""
+
 CACHE_AGREES_RATIO = 0.05
 CACHE_READS_AGREE_RATIO = 0.2
 """How near a route's predicted hit rate at the cache's present size must be to the one counted, and its reads to the
@@ -230,3 +234,7 @@ Database Connections. Connections of one client, and the share of them ever busy
 REPLICA_MIN_READS_RATIO = 0.7
 REPLICA_MIN_BUSY_RATIO = 0.7
 """Share of database time that is reads, and sessions at work for each core, below which the primary has room."""
+
+REPLICA_WRITING_MAX_RATIO = 0.9
+"""How often the commonest statement that writes ran, for each transaction, from which every transaction is taken to
+write: what they read has to stay."""

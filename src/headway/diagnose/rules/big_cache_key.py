@@ -1,8 +1,9 @@
 """
 A key that is very large and in use: whoever reads it whole holds the cache's thread and its link.
 
-For: weighed by the server, and touched during the run. Against: parts of a collection may be read without the whole,
-and memory of collections is an estimate from a few of their members.
+For: weighed by the server, and touched during the run. Against: parts of a collection may be read without the whole
+(where the server counted its commands, none is said of a type of which only parts were asked), and memory of
+collections is an estimate from a few of their members.
 """
 
 from __future__ import annotations
@@ -19,14 +20,34 @@ if TYPE_CHECKING:
     from headway.model import CacheKeys, Evidence
 
 RULE = "big-cache-key"
+WHOLE = {
+    "string": "get getex getdel getset getrange substr mget set setex psetex setnx mset msetnx append lcs bitcount"
+    " bitop bitpos",
+    "list": "lrange lrem linsert lindex lset lpos ltrim",
+    "set": "smembers sunion sinter sdiff sintercard sunionstore sinterstore sdiffstore",
+    "hash": "hgetall hkeys hvals",
+    "zset": "zrange zrevrange zrangebyscore zrevrangebyscore zrangebylex zrevrangebylex zrangestore zunion zinter zdiff"
+    " zintercard zunionstore zinterstore zdiffstore zremrangebyrank zremrangebyscore zremrangebylex",
+    "stream": "xrange xrevrange xread xreadgroup xtrim",
+}
+"""Type -> commands that may go through all of a key; others, such as RPOP, GETBIT and HGET, take a part and leave the
+rest alone. Scripts' own calls are counted as commands. Source: valkey.io/commands, the complexity of each."""
+OF_ANY_TYPE = frozenset({"del", "dump", "restore", "copy", "sort", "sort_ro"})
 _CURES = {"string": "compress it, or split it into what is read together"}
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """One finding a template; none of keys that nobody touched in the run."""
     for each in evidence.cache_keys:
-        if each.largest_bytes >= CACHE_BIG_KEY_BYTES and each.largest_used is not False and evidence.caches:
+        large = each.largest_bytes >= CACHE_BIG_KEY_BYTES and each.largest_used is not False
+        if large and evidence.caches and _may_be_whole(evidence, each.type):
             yield _finding(each, evidence.caches[-1].phase, sum(row.bytes for row in evidence.cache_keys))
+
+
+def _may_be_whole(evidence: Evidence, kind: str) -> bool:
+    """Whether a command that may go through a whole key of that type was called; also where nobody counted."""
+    called = {each.name for each in evidence.cache_commands if each.calls}
+    return not called or kind not in WHOLE or bool(called & OF_ANY_TYPE.union(WHOLE[kind].split()))
 
 
 def _finding(keys: CacheKeys, phase: str, all_bytes: int) -> Finding:

@@ -2,7 +2,8 @@
 A cache that is too small: keys are thrown out for want of room, and look-ups miss.
 
 For: misses came with evictions; where the requests' keys explain the hit rate seen, the curve says what more room would
-give. Against: what is thrown out may never be asked for again, and then more room gives nothing.
+give. Against: what is thrown out may never be asked for again, and then more room gives nothing: where the curve says
+that, nothing is said of size.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from headway.diagnose.hit_rates.distances import stack_distances
 from headway.diagnose.words import fingerprint, one_line
 from headway.errors import HeadwayError
 from headway.model import Confidence, Estimate, Finding, Remedy, RemedyKind, Subject
-from headway.thresholds.rules import CACHE_AGREES_RATIO, CACHE_READS_AGREE_RATIO
+from headway.thresholds.rules import (
+    CACHE_AGREES_RATIO,
+    CACHE_MIN_READS,
+    CACHE_READS_AGREE_RATIO,
+    CACHE_ROOM_MIN_GAIN_RATIO,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +49,11 @@ class _Curve:
 def find(evidence: Evidence) -> Iterator[Finding]:
     """One finding a phase whose misses came with evictions."""
     for use in evidence.caches:
-        if cache_use.too_small(use):
-            yield _finding(evidence, use, _explained(evidence, use))
+        if not cache_use.too_small(use) or use.hits + use.misses < CACHE_MIN_READS:
+            continue
+        curve = _explained(evidence, use)
+        if curve is None or curve.hits[-1] - curve.hits[0] >= CACHE_ROOM_MIN_GAIN_RATIO:
+            yield _finding(evidence, use, curve)
 
 
 def _finding(evidence: Evidence, use: CacheUse, curve: _Curve | None) -> Finding:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.diagnose import cache_use
+from headway.diagnose.rules import cache_evictions
 from headway.diagnose.words import fingerprint
 from headway.model import Confidence, Finding, Subject
 
@@ -24,10 +25,11 @@ RULE = "cache"
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """One finding a phase in which less than half of the lookups hit."""
+    too_small = {each.phase for each in cache_evictions.find(evidence)}
     for use in evidence.caches:
         lookups = use.hits + use.misses
         unanswered = lookups == 0 or use.misses > lookups / 2
-        if unanswered and not use.restarted and not cache_use.too_small(use):
+        if unanswered and not use.restarted and use.phase not in too_small:
             yield Finding(
                 rule=RULE,
                 phase=use.phase,
@@ -62,6 +64,8 @@ def _for(use: CacheUse, lookups: int) -> tuple[str, ...]:
 def _against(use: CacheUse, lookups: int) -> tuple[str, ...]:
     if lookups == 0:
         return (f"{use.commands:,} commands were counted: it may serve for something else than look-ups",)
-    if not use.evicted and not use.expired:
+    if use.evicted:
+        return ("what was thrown away may never be asked for again: then no room is enough",)
+    if not use.expired:
         return ("nothing was evicted and nothing expired: these keys were asked for the first time",)
     return ()

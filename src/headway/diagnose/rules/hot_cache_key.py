@@ -2,13 +2,15 @@
 One key that takes a large part of all commands, of a cache whose one thread is busy: more nodes would not spread it.
 
 Only where MONITOR was allowed, as nothing else counts commands by key. For: counted in bursts. Against: a burst is a
-few seconds of the phase, and MONITOR itself makes the thread busier.
+few seconds of the phase, and MONITOR itself makes the thread busier. What slow commands on other keys take of the
+thread's time is not the hot key's doing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headway.diagnose.rules import slow_cache_command
 from headway.diagnose.words import fingerprint, one_line
 from headway.model import Confidence, Finding, Location, Remedy, RemedyKind, Subject
 from headway.thresholds.rules import CACHE_BUSY_CPU_RATIO, CACHE_HOT_KEY_RATIO, CACHE_HOT_MIN_COMMANDS
@@ -23,11 +25,13 @@ RULE = "hot-cache-key"
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """One finding a phase and template."""
-    busy = {use.phase: use.cpu_ratio for use in evidence.caches if (use.cpu_ratio or 0.0) >= CACHE_BUSY_CPU_RATIO}
+    busy = {use.phase: use.cpu_ratio or 0.0 for use in evidence.caches}
+    slow = list(slow_cache_command.find(evidence))
     for each in evidence.cache_key_uses:
-        cpu_ratio = busy.get(each.phase)
+        cpu_ratio = busy.get(each.phase, 0.0)
+        others = sum(one.share_ratio for one in slow if one.phase == each.phase and one.location.key != each.key)
         enough = each.commands >= CACHE_HOT_MIN_COMMANDS and each.hottest >= CACHE_HOT_KEY_RATIO * each.commands
-        if cpu_ratio is not None and enough:
+        if enough and cpu_ratio - others >= CACHE_BUSY_CPU_RATIO:
             yield _finding(each, cpu_ratio)
 
 

@@ -3,7 +3,8 @@ Sessions wait for locks that others hold: for a row, a table, an advisory lock; 
 
 For: whoever waits does no work, and the queue grows with the load, so shortening what is done under the lock moves more
 than making a statement fast. Against: a lock that guards something true (stock, a balance) has to be held by somebody;
-without it the numbers are wrong, not slow.
+without it the numbers are wrong, not slow. A standby that waits for an advisory lock to become the leader waits on
+purpose, and holds nobody up.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     """One finding a holder and table, for each phase in which waiting for locks was a share of the sessions' time."""
     for hits in evidence.phases:
         rows = sessions.active(evidence, hits.phase.name)
-        waiting, whole = sessions.locked(rows), sum(each.sessions for each in rows)
-        seen = sum(each.seen for each in rows if each.event_type == "Lock")
+        blockings = [each for each in evidence.blockings if each.phase == hits.phase.name]
+        standing_by = sum(each.seen / each.looks for each in blockings if _stands_by(each, hits))
+        locked = sessions.locked(rows)
+        waiting = max(0.0, locked - standing_by)
+        whole = sum(each.sessions for each in rows) - (locked - waiting)
+        seen = sum(each.seen for each in rows if each.event_type == "Lock") * (waiting / locked if locked else 0.0)
         if seen < LOCK_MIN_SEEN or waiting < LOCK_MIN_SHARE_RATIO * whole:
             continue
-        blockings = [each for each in evidence.blockings if each.phase == hits.phase.name]
+        blockings = [each for each in blockings if not _stands_by(each, hits)]
         caught = sum(each.seen for each in blockings)
         groups: dict[tuple[str, str | None], list[Blocking]] = defaultdict(list)
         for each in blockings:
@@ -45,6 +50,12 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         for group in named or [[]]:
             part = _seen(group) / caught if group else 1.0
             yield _finding(evidence, hits, group, waiting * part, whole)
+
+
+def _stands_by(waiting: Blocking, hits: PhaseHits) -> bool:
+    """Whether the same sessions waited for an advisory lock at every look, and since before the phase."""
+    steady = waiting.seen >= waiting.most * waiting.looks
+    return waiting.lock == "advisory" and steady and waiting.longest_ns >= hits.seconds * 1e9
 
 
 def _finding(evidence: Evidence, hits: PhaseHits, group: Sequence[Blocking], waiting: float, whole: float) -> Finding:

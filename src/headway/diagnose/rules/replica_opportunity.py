@@ -22,6 +22,7 @@ from headway.thresholds import INDEXED_MIN_CALLS
 from headway.thresholds.rules import (
     REPLICA_MIN_BUSY_RATIO,
     REPLICA_MIN_READS_RATIO,
+    REPLICA_WRITING_MAX_RATIO,
     STALE_TOLERABLE_RATIO,
     SYMPTOM_WEIGHT_RATIO,
 )
@@ -51,6 +52,8 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         if whole:
             busy *= 1 - sum(each.total_ns for each in own if each.id in wanting) / whole
         enough = share >= REPLICA_MIN_READS_RATIO and busy >= REPLICA_MIN_BUSY_RATIO * evidence.machine.cores
+        if _each_may_write(evidence, hits, own):
+            continue
         if enough and sum(each.calls for each in reads) > INDEXED_MIN_CALLS:
             yield _finding(evidence, hits, own, reads, share, busy)
 
@@ -60,6 +63,16 @@ def _wanting_an_index(evidence: Evidence) -> frozenset[str]:
     found = missing_index.find(evidence)
     named = (remedy.parameters.get("statement_ids") or () for each in found for remedy in each.remedies)
     return frozenset(str(identity) for ids in named for identity in ids)
+
+
+def _each_may_write(evidence: Evidence, hits: PhaseHits, own: Sequence[Statement]) -> bool:
+    """
+    Whether one statement that writes ran in about as many transactions as there were: then the reads were made by
+    transactions that write. A read outside of any is a transaction of its own.
+    """
+    counted = sessions.database(evidence, hits.phase.name)
+    writes = max((each.calls for each in own if changed_tables(each.text)), default=0)
+    return counted is not None and writes >= REPLICA_WRITING_MAX_RATIO * (counted.commits + counted.rollbacks) > 0
 
 
 def can_move(statement: Statement) -> bool:
