@@ -101,6 +101,7 @@ class Reached:
     breaks_per_s: float | None
     confirmed: bool
     stopped: str
+    why: str = ""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -221,7 +222,7 @@ def reached(step: Step, found: Found, evidence: Evidence) -> Reached:
     held = [each for each in found.probes if each.rate_per_s == found.holds_per_s and each.state is State.KEPT]
     bare = Reached(
         step=step, rate_per_s=found.holds_per_s, breaks_per_s=found.breaks_per_s, confirmed=found.confirmed,
-        stopped=found.stopped.value, run=evidence.id,
+        stopped=found.stopped.value, why=found.why, run=evidence.id,
     )  # fmt: skip
     if not held:
         return bare

@@ -48,7 +48,11 @@ def as_text(grown: Growth) -> str:
         f"Generator, nginx, app servers, caches and databases shared {grown.cores} cores; one stage's database is as"
         " near as another's.",
     ]
-    lines += [f"Stage {each.step.name}: {_why_open(each)}" for each in grown.steps if not each.confirmed]
+    lines += [
+        f"Stage {each.step.name}: {_why_open(each)}"
+        for each in grown.steps
+        if not each.confirmed or not each.rate_per_s
+    ]
     return "\n".join(lines)
 
 
@@ -93,9 +97,8 @@ def _cores(each: Reached) -> str:
 
 
 def _why_open(each: Reached) -> str:
-    if each.rate_per_s is None:
-        return f"no rate is known to hold; the search was stopped by {each.stopped}."
-    return f"not confirmed by a longer try; the search was stopped by {each.stopped}."
+    told = "no rate is known to hold" if each.rate_per_s is None else "not confirmed by a longer try"
+    return f"{told}; the search was stopped by {each.stopped}" + (f": {each.why}" if each.why else ".")
 
 
 def _number(value: float | None) -> str:
