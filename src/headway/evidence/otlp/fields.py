@@ -25,7 +25,11 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MOST_FIELDS = 4_096
 """Fields of one message. SDKs keep 128 attributes, events and links each; a message with more costs a step for each."""
 _PADDING = bytes(32)
-_BEYOND = np.int64(1 << 40)
+ALIKE_HEAD = 3
+"""Bytes of the tag and the size before a message that `alike` finds."""
+MOST_NUMBER = 8_191
+"""Of a field; OTLP's are below 20."""
+_BEYOND = np.uint64(1 << 40)
 
 
 class Malformed(ValueError):
@@ -60,19 +64,24 @@ class Fields:
     """
     (m,) each: the fields of many messages, in the order of their steps; those of one message stand in their own order.
 
-    `owner` is the message's index. Of BYTES, `low` and `high` bound them; of the others `value` holds the number.
+    `owner` is the message's index, `tag` number and wire type as they are written; numbers above MOST_NUMBER are that.
+    Of BYTES, `low` and `high` bound them; of the others `value` holds the number.
     """
 
     owner: IntArray
-    number: IntArray
-    wire: IntArray
+    tag: NDArray[np.uint16]
     low: IntArray
     high: IntArray
     value: UIntArray
 
-    def of(self, number: int, wire: int) -> NDArray[np.bool_]:
+    @property
+    def number(self) -> NDArray[np.uint16]:
+        """The fields' numbers."""
+        return self.tag >> np.uint16(3)
+
+    def of(self, number: int, wire: int) -> IntArray:
         """Which are of this number and wire type; one of another type is a field nobody knows."""
-        return np.asarray((self.number == number) & (self.wire == wire))
+        return np.flatnonzero(self.tag == np.uint16(number << 3 | wire))
 
 
 def walk(buffer: Buffer, low: IntArray, high: IntArray) -> Fields:
@@ -92,32 +101,55 @@ def walk(buffer: Buffer, low: IntArray, high: IntArray) -> Fields:
     for _ in range(MOST_FIELDS):
         if not len(owner):
             break
-        tag, after_tag = _varints(buffer, at)
-        number, wire = (tag >> np.uint64(3)).astype(np.int64), (tag & np.uint64(7)).astype(np.int64)
-        fixed = (wire == FIXED64) | (wire == FIXED32)
-        if fixed.all():
-            value, start = np.zeros(len(at), dtype=np.uint64), after_tag
-        else:
-            value, start = _varints(buffer, np.minimum(after_tag, end))
-        length = np.where(wire == BYTES, np.minimum(value, np.uint64(_BEYOND)).astype(np.int64), 0)
-        if fixed.any():
-            word = buffer.words[np.minimum(after_tag, end)]
-            value = np.where(fixed, np.where(wire == FIXED32, word & np.uint64(0xFFFFFFFF), word), value)
-            start = np.where(fixed, after_tag + np.where(wire == FIXED32, 4, 8), start)
-        stop = start + length
-        if ((stop > end) | (number < 1) | ~(fixed | (wire == VARINT) | (wire == BYTES))).any():
+        tag, after_tag = _tags(buffer, at)
+        # The same field of many messages is as good as always of one kind, and most fields are bytes.
+        alike = ((tag & 7) == BYTES).all()
+        value, start, stop = (_bytes if alike else _any)(buffer, tag, after_tag, end)
+        if (stop > end).any() or (tag < 8).any():
             raise Malformed("a field runs over the end of its message, or is of no known kind")
-        found.append((owner, number, wire, start, stop, value))
+        found.append((owner, tag, start, stop, value))
         left = stop < end
-        owner, at, end = owner[left], stop[left], end[left]
+        if left.all():
+            at = stop
+        else:
+            owner, at, end = owner[left], stop[left], end[left]
     else:
         if len(owner):
             raise Malformed(f"a message of more than {MOST_FIELDS:,} fields")
-    if not found:
-        none, nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64)
-        return Fields(owner=none, number=none, wire=none, low=none, high=none, value=nothing)
-    parts = [np.concatenate(part) for part in zip(*found, strict=True)]
-    return Fields(**dict(zip(("owner", "number", "wire", "low", "high", "value"), parts, strict=True)))
+    nothing = (np.zeros(0, np.int64), np.zeros(0, np.uint16), *np.zeros((2, 0), np.int64), np.zeros(0, np.uint64))
+    owner, tag, start, stop, value = (np.concatenate(part) for part in zip(nothing, *found, strict=True))
+    return Fields(owner=owner, tag=tag, low=start, high=stop, value=value)
+
+
+def _tags(buffer: Buffer, at: IntArray) -> tuple[NDArray[np.uint16], IntArray]:
+    tag, end = buffer.bytes[at].astype(np.uint16), at + 1
+    more = np.flatnonzero(tag >= 0x80)
+    if len(more):
+        long, end[more] = _long_varints(buffer, at[more])
+        tag[more] = np.minimum(long, np.uint64(MOST_NUMBER << 3) | long & np.uint64(7))
+    return tag, end
+
+
+def _bytes(buffer: Buffer, _: object, at: IntArray, end: IntArray) -> tuple[UIntArray, IntArray, IntArray]:
+    """Where fields begin and end that are all BYTES, `at` where their sizes are; they have no other value."""
+    size, start = _varints(buffer, np.minimum(at, end))
+    return np.broadcast_to(np.uint64(0), len(at)), start, start + np.minimum(size, _BEYOND).astype(np.int64)
+
+
+def _any(buffer: Buffer, tag: NDArray[np.uint16], at: IntArray, end: IntArray) -> tuple[UIntArray, IntArray, IntArray]:
+    """The value, begin and end of fields of whatever kinds, `at` where their tags end."""
+    wire = tag & 7
+    fixed = np.flatnonzero((wire == FIXED64) | (wire == FIXED32))
+    if not np.isin(wire, (VARINT, FIXED64, BYTES, FIXED32)).all():
+        raise Malformed("a field of no known kind")
+    at = np.minimum(at, end)
+    value, start = _varints(buffer, at)
+    is_short = wire[fixed] == FIXED32
+    word = buffer.words[at[fixed]]
+    value[fixed] = np.where(is_short, word & np.uint64(0xFFFFFFFF), word)
+    start[fixed] = at[fixed] + np.where(is_short, 4, 8)
+    length = np.where(wire == BYTES, np.minimum(value, _BEYOND).astype(np.int64), 0)
+    return value, start, start + length
 
 
 def _varints(buffer: Buffer, at: IntArray) -> tuple[UIntArray, IntArray]:
@@ -145,45 +177,64 @@ def _long_varints(buffer: Buffer, at: IntArray) -> tuple[UIntArray, IntArray]:
     if len(long):  # nine or ten bytes: negative numbers
         ninth, tenth = (buffer.bytes[at[long] + more].astype(np.uint64) for more in (8, 9))
         value[long] |= ((ninth & np.uint64(0x7F)) << np.uint64(56)) | np.where(ninth < 0x80, 0, tenth << np.uint64(63))
-        size[long] = np.where(ninth < 0x80, 9, np.where(tenth < 0x80, 10, _BEYOND))
+        size[long] = np.where(ninth < 0x80, 9, np.where(tenth < 0x80, 10, np.int64(_BEYOND)))
     return value, at + size
 
 
 def pieces(content: bytes, low: int, high: int) -> Iterator[tuple[int, int, int]]:
     """
-    One message's fields of bytes, in order: (number, low, high); other fields are passed over.
-
-    For messages with very many fields of one kind, as a batch has spans.
+    One message's fields, in order, as of `piece`.
 
     Raises:
         Malformed: a field runs over the message's end, or is of no known kind.
     """
-    at = low
-    while at < high:
-        if at + 3 < high and content[at] & 0x87 == BYTES and content[at + 1] >= 0x80 > content[at + 2]:
-            # As good as all spans: a number below 16, 128 bytes to 16 kB.
-            number, begin = content[at] >> 3, at + 3
-            at = begin + (content[at + 1] & 0x7F | content[at + 2] << 7)
-            if at > high:
-                raise Malformed("a field runs over the end of its message")
-            yield number, begin, at
-            continue
-        tag, at = _varint(content, at, high)
-        wire = tag & 7
-        if wire == BYTES:
-            size, at = _varint(content, at, high)
-            if size > high - at:
-                raise Malformed("a field runs over the end of its message")
-            yield tag >> 3, at, at + size
-            at += size
-        elif wire == VARINT:
-            _, at = _varint(content, at, high)
-        elif wire in (FIXED64, FIXED32):
-            at += 8 if wire == FIXED64 else 4
-        else:
-            raise Malformed("a field of no known kind")
-    if at != high:
+    while low < high:
+        yield (found := piece(content, low, high))
+        low = found[2]
+
+
+def piece(content: bytes, at: int, high: int) -> tuple[int, int, int]:
+    """
+    A message's next field: its number, or 0 for what is not BYTES, and where it begins and ends.
+
+    Raises:
+        Malformed: it runs over the message's end, or is of no known kind.
+    """
+    tag, at = _varint(content, at, high)
+    wire, size = tag & 7, 0
+    if wire == BYTES:
+        size, at = _varint(content, at, high)
+    elif wire == VARINT:
+        _, at = _varint(content, at, high)
+    elif wire in (FIXED64, FIXED32):
+        size = 8 if wire == FIXED64 else 4
+    else:
+        raise Malformed("a field of no known kind")
+    if size > high - at:
         raise Malformed("a field runs over the end of its message")
+    return tag >> 3 if wire == BYTES else 0, at, at + size
+
+
+def alike(content: bytes, number: int, low: int, high: int) -> list[int]:
+    """
+    A message's next fields as far as they are messages of this number, below 16, of 128 bytes to 16 kB.
+
+    As good as all spans are that. Each ends ALIKE_HEAD bytes before the next begins.
+
+    Returns:
+        Where each begins, and where one more would.
+
+    Raises:
+        Malformed: a field runs over the message's end.
+    """
+    tag, at = number << 3 | BYTES, low + ALIKE_HEAD
+    found = [at]
+    while at < high and content[at - 3] == tag and content[at - 2] >= 0x80 > content[at - 1]:
+        at += (content[at - 2] & 0x7F | content[at - 1] << 7) + ALIKE_HEAD
+        found.append(at)
+    if at - ALIKE_HEAD > high:
+        raise Malformed("a field runs over the end of its message")
+    return found
 
 
 def _varint(content: bytes, at: int, high: int) -> tuple[int, int]:

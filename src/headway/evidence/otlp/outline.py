@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from headway.evidence.otlp.fields import Malformed, pieces
+from headway.evidence.otlp.fields import ALIKE_HEAD, Malformed, alike, piece, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,17 +120,29 @@ def _resource_spans(content: bytes, low: int, high: int, found: _Found) -> None:
         for number, a, b in parts:
             if number != 2:  # scope_spans
                 continue
-            for inner, c, d in pieces(content, a, b):
-                if inner == 2:
-                    found.low.append(c)
-                    found.high.append(d)
-                    found.sender.append(whose)
-                elif inner == 1:
-                    found.scopes.add(scope_name(content[c:d]))
+            _scope_spans(content, a, b, found)
+            found.sender.extend([whose] * (len(found.low) - len(found.sender)))
             if len(found.low) > MOST_SPANS:
                 raise TooMany(f"more than {MOST_SPANS:,} spans in one body")
     except DecodeError as exc:
         raise Malformed(str(exc)) from exc
+
+
+def _scope_spans(content: bytes, low: int, high: int, found: _Found) -> None:
+    at = low
+    while at < high:
+        begins = alike(content, 2, at, high)
+        found.low += begins[:-1]
+        found.high += [each - ALIKE_HEAD for each in begins[1:]]
+        at = begins[-1] - ALIKE_HEAD
+        # What else there is: the scope, and spans of an unusual size.
+        number, begin, end = piece(content, at, high) if at < high else (0, at, at)
+        if number == 2:
+            found.low.append(begin)
+            found.high.append(end)
+        elif number == 1:
+            found.scopes.add(scope_name(content[begin:end]))
+        at = end
 
 
 def joined(outlines: Sequence[Outline], starts: Sequence[int]) -> Outline:

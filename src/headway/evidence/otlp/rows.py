@@ -153,16 +153,13 @@ class _Reader:
         for each in coded:
             combined = combined * (len(each.words) + 1) + (each.number + 1)
         found = pa.array(combined).dictionary_encode()
-        order: dict[Hashable, int] = {}
-        codes = []
-        for number in found.dictionary.to_pylist():
-            words, left = [], number
-            for each in reversed(coded):
-                left, own = divmod(left, len(each.words) + 1)
-                words.append(each[own - 1])
-            word = make(*reversed(words))
-            codes.append(NONE if word is None else order.setdefault(word, len(order)))
-        return Coded(number=np.array(codes, dtype=np.int64)[np.asarray(found.indices)], words=list(order))
+        left, words = found.dictionary.to_numpy(), []
+        for each in reversed(coded):
+            left, own = np.divmod(left, len(each.words) + 1)
+            words.append([each[number] for number in (own - 1).tolist()])
+        order: dict[Hashable, int] = {None: NONE}
+        codes = [order.setdefault(word, len(order) - 1) for word in map(make, *reversed(words))]
+        return Coded(number=np.array(codes, dtype=np.int64)[np.asarray(found.indices)], words=list(order)[1:])
 
     def _http(self) -> dict[str, Coded]:
         server, show = self._server, self._manner.show

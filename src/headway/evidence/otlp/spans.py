@@ -9,6 +9,7 @@ Source: github.com/open-telemetry/opentelemetry-proto, trace/v1/trace.proto; ope
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from headway.evidence.otlp.outline import Outline
 
     IntArray = NDArray[np.int64]
+    UIntArray = NDArray[np.uint64]
 
 KEYS = (
     "http.request.method", "http.method", "http.route", "http.response.status_code", "http.status_code",
@@ -46,9 +48,36 @@ PARAMETER = len(KEYS)
 """Stands for an attribute with one of PREFIXES."""
 STRING, INT = 1, 3
 """Numbers of AnyValue's fields."""
-_NUMBER = {name: number for number, name in enumerate(KEYS)}
+_SHORTEST, _LONGEST = 8, 32
+"""Bytes of a text that four words of eight bytes cover, which may overlap. All KEYS are such texts."""
 _ID_FIELDS = {"traceId": 16, "spanId": 8, "parentSpanId": 8}
 _HEX = re.compile(r"[0-9a-fA-F]*")
+
+
+def _places(size: IntArray) -> tuple[IntArray | int, ...]:
+    """Where in texts of _SHORTEST to _LONGEST bytes the four words begin that cover them."""
+    last = size - 8
+    return 0, np.minimum(8, last), np.minimum(16, last), last
+
+
+def _key_words() -> tuple[IntArray, UIntArray, NDArray[np.int8]]:
+    """
+    KEYS as many texts are compared with them at once: their sizes, (4, n) words, and which is likely to be meant.
+
+    That is found by the sum of the first word and the last, modulo the least number that gives each key its own.
+    """
+    sizes = np.array([len(each) for each in KEYS])
+    buffer = Buffer("".join(KEYS).encode())
+    begins = np.cumsum(sizes) - sizes
+    words = np.array([buffer.words[begins + place] for place in _places(sizes)])
+    sums = words[0] + words[3]
+    count = next(n for n in itertools.count(len(KEYS)) if len(np.unique(sums % np.uint64(n))) == len(KEYS))
+    in_slot = np.zeros(count, dtype=np.int8)
+    in_slot[sums % np.uint64(count)] = np.arange(len(KEYS))
+    return sizes, words, in_slot
+
+
+_SIZES, _WORDS, _IN_SLOT = _key_words()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +118,18 @@ class Spans:
         return len(self.kind)
 
     def texts(self, low: IntArray, high: IntArray) -> tuple[IntArray, list[str]]:
-        """Texts at places of the bytes as numbers, and what each stands for; that they are UTF-8 was checked before."""
-        offsets, content = self.buffer.ragged(low, high)
-        array = pa.Array.from_buffers(
-            pa.large_utf8(), len(low), [None, pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(content)]
-        )
-        coded = array.dictionary_encode()
-        return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()
+        """
+        Texts at places of the bytes as numbers, and what each stands for; that they are UTF-8 was checked before.
+
+        The places are in ascending order, as those of later spans are.
+        """
+        # Texts, and what stands between them as nulls: nothing is copied but what differs.
+        bounds = np.column_stack((low, high)).ravel()
+        valid = np.full(len(low) // 4 + 1, 0b01010101, dtype=np.uint8)
+        count = max(0, len(bounds) - 1)
+        buffers = [pa.py_buffer(valid), pa.py_buffer(bounds), pa.py_buffer(self.buffer.content)]
+        coded = pa.Array.from_buffers(pa.large_binary(), count, buffers).dictionary_encode()
+        return np.asarray(coded.indices[::2]).astype(np.int64), [each.decode() for each in coded.dictionary.to_pylist()]
 
 
 def from_json(body: bytes, request: Any) -> bytes:
@@ -190,21 +224,25 @@ def _values(buffer: Buffer, span: IntArray, low: IntArray, high: IntArray) -> di
     places = _pairs(buffer, low, high)
     key = _matched(buffer, places[0], places[1])
     asked = np.flatnonzero(key >= 0)
+    asked = asked[np.argsort(key[asked], kind="stable")]
     fields = walk(buffer, places[2][asked], places[3][asked])
     n = len(asked)
     kind, begin, end = (np.zeros(n, dtype=np.int64) for _ in range(3))
     number = np.zeros(n, dtype=np.uint64)
     kind[fields.owner], begin[fields.owner], end[fields.owner] = fields.number, fields.low, fields.high
     number[fields.owner] = fields.value
-    said = kind > 0
+    said = np.flatnonzero(kind)
+    asked, kind, begin, end, number = asked[said], kind[said], begin[said], end[said], number[said]
     found: dict[int, Values] = {}
-    for each in np.unique(key[asked]).tolist():
-        mine = np.flatnonzero((key[asked] == each) & said)
+    bounds = np.searchsorted(key[asked], np.arange(PARAMETER + 2))
+    for each, (first, last) in enumerate(itertools.pairwise(bounds.tolist())):
+        mine = slice(first, last)
         if each == PARAMETER:  # hashed with their names: everything from the key on
             begin[mine], end[mine] = low[asked[mine]], high[asked[mine]]
-        found[each] = Values(
-            span=span[asked[mine]], kind=kind[mine], low=begin[mine], high=end[mine], number=number[mine]
-        )
+        if first < last:
+            found[each] = Values(
+                span=span[asked[mine]], kind=kind[mine], low=begin[mine], high=end[mine], number=number[mine]
+            )
     return found
 
 
@@ -232,15 +270,18 @@ def _pairs(buffer: Buffer, low: IntArray, high: IntArray) -> IntArray:
     return places
 
 
-def _matched(buffer: Buffer, low: IntArray, high: IntArray) -> IntArray:
+def _matched(buffer: Buffer, low: IntArray, high: IntArray) -> NDArray[np.int8]:
     """Which of KEYS each text is, PARAMETER, or -1."""
-    found = np.full(len(low), -1, dtype=np.int64)
+    found = np.full(len(low), -1, dtype=np.int8)
     sizes = high - low
-    for size in sorted({len(each) for each in KEYS}):
-        mine = np.flatnonzero(sizes == size)
-        texts = buffer.rows(low[mine], size).view(f"S{size}").ravel()
-        for name in (each for each in KEYS if len(each) == size):
-            found[mine[texts == name.encode()]] = _NUMBER[name]
+    mine = np.flatnonzero((sizes >= _SHORTEST) & (sizes <= _LONGEST))
+    first, size = low[mine], sizes[mine]
+    words = [buffer.words[first + place] for place in _places(size)]
+    likely = _IN_SLOT[(words[0] + words[3]) % np.uint64(len(_IN_SLOT))]
+    is_it = _SIZES[likely] == size
+    for have, wanted in zip(words, _WORDS, strict=True):
+        is_it &= have == wanted[likely]
+    found[mine[is_it]] = likely[is_it]
     for prefix in PREFIXES:
         mine = np.flatnonzero(sizes > len(prefix))
         starts = buffer.words[low[mine]] == np.uint64(int.from_bytes(prefix[:8].encode(), "little"))
