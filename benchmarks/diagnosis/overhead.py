@@ -13,7 +13,7 @@ the load has ended (plans, indexes, answers) is no part of it, as the service is
 
 Beside it stands what each collector itself took while on: processor time of its threads in the phase and, apart from
 that, behind it, when the load has ended; and time it waited for answers, which bounds what the servers spent on them.
-The processor time hardly depends on what else the machine does; the waiting does. Few rounds show it: `--rounds 2`.
+The processor time depends little on what else the machine does, the waiting much. Few rounds show it: `--rounds 2`.
 A round takes some 14 s, the lab 20 s.
 
 SIGTERM and Ctrl-C end it and take the lab down.
