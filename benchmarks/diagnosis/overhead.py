@@ -1,7 +1,7 @@
 """
 What collecting evidence costs the service: throughput at saturation with all collectors on and with none, in turns.
 
-    .venv/bin/python benchmarks/diagnosis/overhead.py --rounds 20
+    .venv/bin/python benchmarks/diagnosis/overhead.py --rounds 14
 
 The reference shop in its fast form is asked by users that ask again as soon as they are answered: whatever is taken
 from it shows. One run has many short phases. Each round is four of them in an order drawn by chance, with the same
@@ -13,7 +13,8 @@ the load has ended (plans, indexes, answers) is no part of it, as the service is
 
 Beside it stands what each collector itself took while on: processor time of its threads in the phase and, apart from
 that, behind it, when the load has ended; and time it waited for answers, which bounds what the servers spent on them.
-The processor time hardly depends on what else the machine does; the waiting does, and few rounds show it: `--rounds 2`.
+The processor time depends little on what else the machine does, the waiting much. Few rounds show it: `--rounds 2`.
+A round takes some 14 s, the lab 20 s.
 
 SIGTERM and Ctrl-C end it and take the lab down.
 
@@ -248,7 +249,7 @@ def terminated(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Bring the shop up, measure, take it down."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rounds", type=int, default=20)
+    options.add_argument("--rounds", type=int, default=14)
     options.add_argument("--seconds", type=float, default=2.0, help="of each phase")
     options.add_argument("--warmup", type=float, default=0.5, help="before each phase, in seconds")
     options.add_argument("--users", type=int, default=8)

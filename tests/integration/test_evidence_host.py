@@ -86,3 +86,5 @@ def test_a_number_that_was_given_anew_leaves_the_family(child: subprocess.Popen[
     assert os.getpid() not in processes.children(102.0).get(child.pid, [])
     processes._parents[os.getpid()] = child.pid
     assert os.getpid() not in processes.children(100.0 + ALL_EVERY_S).get(child.pid, [])
+    processes._parents[os.getpid()] = 2**22 + 1  # as if its parent had ended, and another had taken it
+    assert os.getpid() in processes.children(101.0 + ALL_EVERY_S)[os.getppid()]

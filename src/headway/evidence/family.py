@@ -40,14 +40,15 @@ class Processes:
         self._all_s = 0.0
 
     def children(self, at_s: float) -> Mapping[int, list[int]]:
-        """Parent -> children. A process whose parent ended keeps it here for up to `ALL_EVERY_S`."""
+        """Parent -> children. Who is new, and whose parent has ended, is read."""
         known, self._parents = self._parents, {}
         if not self._all_s <= at_s < self._all_s + ALL_EVERY_S:
             known, self._all_s = {}, at_s
         found: dict[int, list[int]] = defaultdict(list)
-        for pid in psutil.pids():
+        running = set(psutil.pids())
+        for pid in running:
             parent = known.get(pid)
-            if parent is None:
+            if parent is None or parent not in running:
                 looked = self.look(pid)
                 if looked is None:
                     continue
