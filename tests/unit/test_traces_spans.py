@@ -120,6 +120,28 @@ def test_any_request_is_read_as_protobuf_itself_reads_it(made: list[dict[str, An
     kept(body)
 
 
+def test_a_key_that_differs_in_one_letter_is_another_key() -> None:
+    """Each key is found as itself, and as nothing when any one of its bytes is another, or one is missing or added."""
+    for number, key in enumerate(spans.KEYS):
+        wrong = [key[:at] + "~" + key[at + 1 :] for at in range(len(key))] + [key[1:], key[:-1], key + "s", "x" + key]
+        body = request({"attributes": {key: 1, **{each: 2 for each in wrong if each not in spans.KEYS}}})
+        content = body.SerializeToString()
+        found = outline.outline(content)
+        values = spans.decoded(fields.Buffer(content), found, 0, len(found)).values
+        assert {name: each.number.tolist() for name, each in values.items()} == {number: [1]}
+
+
+def test_texts_between_which_others_stand_are_each_read_once() -> None:
+    """Spans with and without a statement, empty ones, and none at all: each row has its own text."""
+    said = ["SELECT a FROM t", "", None, "SELECT b FROM t", "SELECT a FROM t", None, "SELECT \u00fc FROM t"]
+    made = [{"attributes": {"db.system": "postgresql", **({} if each is None else {"db.statement": each})}}
+            for each in said]  # fmt: skip
+    rows = kept(request(*made).SerializeToString(), request({"name": ""}).SerializeToString())
+    assert [each["statement"] for each in rows] == [each or None for each in said] + [None]
+    (big,) = kept(request({"attributes": {"x" * 20_000: "y" * 20_000, "db.statement": "SELECT 1"}}).SerializeToString())
+    assert big["statement"] == "SELECT ?"
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_damaged_bodies_are_refused_or_read_and_nothing_else(data: st.DataObject) -> None:

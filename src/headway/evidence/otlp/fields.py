@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MOST_FIELDS = 4_096
 """Fields of one message. SDKs keep 128 attributes, events and links each; a message with more costs a step for each."""
+_IS_KIND = np.isin(np.arange(8), (VARINT, FIXED64, BYTES, FIXED32))
 _PADDING = bytes(32)
 ALIKE_HEAD = 3
 """Bytes of the tag and the size before a message that `alike` finds."""
@@ -50,13 +51,6 @@ class Buffer:
         """(n, width) the bytes from each place on."""
         found: NDArray[np.uint8] = self.bytes[low[:, None] + np.arange(width)]
         return found
-
-    def ragged(self, low: IntArray, high: IntArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """The bytes of all ranges one after another: (n + 1,) offsets, and the bytes."""
-        sizes = high - low
-        offsets = np.concatenate(([0], np.cumsum(sizes)))
-        at = np.arange(offsets[-1]) + np.repeat(low - offsets[:-1], sizes)
-        return offsets, self.bytes[at]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +133,12 @@ def _bytes(buffer: Buffer, _: object, at: IntArray, end: IntArray) -> tuple[UInt
 def _any(buffer: Buffer, tag: NDArray[np.uint16], at: IntArray, end: IntArray) -> tuple[UIntArray, IntArray, IntArray]:
     """The value, begin and end of fields of whatever kinds, `at` where their tags end."""
     wire = tag & 7
-    fixed = np.flatnonzero((wire == FIXED64) | (wire == FIXED32))
-    if not np.isin(wire, (VARINT, FIXED64, BYTES, FIXED32)).all():
+    if not _IS_KIND[wire].all():
         raise Malformed("a field of no known kind")
     at = np.minimum(at, end)
-    value, start = _varints(buffer, at)
+    is_fixed = (wire == FIXED64) | (wire == FIXED32)
+    value, start = _varints(buffer, np.where(is_fixed, len(buffer.content), at))  # nothing is there: a short zero
+    fixed = np.flatnonzero(is_fixed)
     is_short = wire[fixed] == FIXED32
     word = buffer.words[at[fixed]]
     value[fixed] = np.where(is_short, word & np.uint64(0xFFFFFFFF), word)
