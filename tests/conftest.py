@@ -38,6 +38,7 @@ MEASURING = (
 """Files whose tests measure time or load the machine to its end: nothing else may run beside them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before groups are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what must run alone: `scripts/test` runs the others three at a time, those of a file in one process."""
     for item in items:

@@ -105,9 +105,10 @@ def test_a_run_keeps_what_every_source_saw(
     assert evidence.finished_at is not None
     assert evidence.scenario.default_phase == PHASE
     assert edge.unread_lines == 0
-    # A line counts where its answer ended, a request where it began: at either edge as many differ as are under way.
+    # A line counts where its answer ended, a request where it began, and who reads lines is told of a phase's edges
+    # some time later: a tenth of a second on a busy machine.
     longest_s = histogram.quantile_ns(histogram.fold(phase.response), 1.0) / 1e9
-    under_way = (PHASE.rate_per_s or 0) * longest_s
+    under_way = (PHASE.rate_per_s or 0) * (longest_s + 0.1)
     assert sum(edge.by_status.values()) == pytest.approx(good, abs=3 + 2 * under_way)
     assert edge.by_status["HIT"] == pytest.approx(good * 0.75, rel=0.3)
     assert len(evidence.host) >= 2
