@@ -38,12 +38,9 @@ MEASURING = (
 """Files whose tests measure time or load the machine to its end: nothing else may run beside them."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before groups are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what must run alone: `scripts/test` runs the others three at a time, those of a file in one process."""
+    """Mark what must run alone: `scripts/test` runs the others three at a time."""
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
         if item.path.parent.name != "unit" and item.path.name.startswith(MEASURING):
             item.add_marker(pytest.mark.alone)
 
