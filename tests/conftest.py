@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("headway")
 MEASURING = (
     "test_bad_input.py", "test_breakpoint.py", "test_compare_turns.py", "test_demo.py", "test_interchange_metrics.py",
     "test_load_", "test_profile.py", "test_prove_pool_replica.py", "test_runtime_",
-    "test_evidence_cache_parts.py", "test_evidence_collect.py",
+    "test_evidence_cache_parts.py", "test_evidence_collect.py", "test_evidence_waits.py", "test_traces_run.py",
 )  # fmt: skip
 """Files whose tests measure time or load the machine to its end: nothing else may run beside them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,6 +120,7 @@ def test_no_value_of_the_load_is_in_the_folder(evidence: Evidence) -> None:
     """Ids that were asked for are in no text that is kept of a span."""
     for each in read(evidence.folder):
         texts = " ".join(str(each[name]) for name in ("name", "route", "statement", "operation", "code") if each[name])
+        texts = re.sub(r"\bshop_[0-9a-f]{12}\b", "", texts)  # the test's database, for which a span may be named
         assert not any(character.isdigit() for character in texts), texts
 
 
