@@ -73,9 +73,9 @@ class Ledger:
     def connected(self, connection: Connection) -> None:
         """Ready."""
 
-    def answered(self, connection: Connection, status: int, received: int, *, reusable: bool) -> None:
+    def answered(self, connection: Connection, status: int, received: int) -> None:
         """A request's good end; a visit looks into the answer at once."""
-        self._end(connection, ("answered", status, received, reusable))
+        self._end(connection, ("answered", status, received, connection.spent))
         if connection.visit is not None:
             try:
                 answer = connection.answer()
@@ -85,7 +85,7 @@ class Ledger:
                 if len(answer.body) > MOST_BODY:
                     raise Fault(f"a body of {len(answer.body)} bytes was handed on")
                 self.said.append(("looked", answer.status, answer.headers, answer.body))
-        if not reusable:
+        if connection.spent:
             connection.close()
 
     def failed(self, connection: Connection, kind: FailureKind, message: str) -> None:
@@ -186,6 +186,7 @@ def held(turns: list[Turn], heads: Heads, kind: type[Connection]) -> list[tuple[
     """What an engine is told of a conversation; each request must have ended once before the next."""
     ledger = Ledger(heads)
     connection, line = connected(ledger, kind)
+    buffer = bytearray()  # one for all reads, as a worker has it: behind what came is what came before
     for number, (pieces, head_only, looks, closes) in enumerate(turns, start=1):
         if not line.open:
             connection.connection_lost(None)
@@ -195,7 +196,8 @@ def held(turns: list[Turn], heads: Heads, kind: type[Connection]) -> list[tuple[
         connection.send(0, REQUEST, 0, 0)
         for piece in pieces:
             if line.open:
-                connection.data_received(piece)
+                buffer[: len(piece)] = piece
+                connection.took(buffer, len(piece))
         if line.open and (closes or connection.busy):
             line.open = False
             connection.connection_lost(None)

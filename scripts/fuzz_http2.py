@@ -59,7 +59,7 @@ class Office:
         lane.head_only = self._dice.random() < 0.1
         lane.send(0, UPLOAD if self._dice.random() < 0.2 else REQUEST, 0, 0)
 
-    def answered(self, lane: Lane, status: int, received: int, *, reusable: bool) -> None:
+    def answered(self, lane: Lane, status: int, received: int) -> None:
         """Its good end."""
         self._end(lane, "good")
         if not 200 <= status <= 999 or received <= 0:
@@ -69,7 +69,7 @@ class Office:
                 lane.answer()
             except ValueError:
                 self.ends["undecoded"] += 1
-        if not reusable or self._dice.random() < 0.1:
+        if lane.spent or self._dice.random() < 0.1:
             self.lanes.remove(lane)
             lane.close()
         elif self._dice.random() < 0.7:

@@ -31,18 +31,27 @@ hypothesis.settings.register_profile("headway", deadline=None)
 hypothesis.settings.load_profile("headway")
 
 
+PACED = (
+    "test_bad_input.py", "test_breakpoint.py", "test_interchange_metrics.py", "test_load_cluster",
+    "test_load_journeys.py", "test_load_redrawn.py", "test_load_scenario_runs.py",
+)  # fmt: skip
+"""Files whose tests send a little load at its time, and wait: two of them leave each other room, more would not."""
 MEASURING = (
-    "test_bad_input.py", "test_breakpoint.py", "test_compare_turns.py", "test_demo.py", "test_interchange_metrics.py",
-    "test_load_", "test_profile.py", "test_prove_pool_replica.py", "test_runtime_",
-    "test_evidence_cache_parts.py", "test_evidence_collect.py", "test_evidence_waits.py", "test_traces_run.py",
+    "test_compare_turns.py", "test_demo.py", "test_load_", "test_profile.py", "test_prove_pool_replica.py",
+    "test_runtime_", "test_evidence_cache_parts.py", "test_evidence_collect.py", "test_evidence_waits.py",
+    "test_traces_run.py",
 )  # fmt: skip
 """Files whose tests measure time or load the machine to its end: nothing else may run beside them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what must run alone: `scripts/test` runs the others three at a time."""
+    """Mark what `scripts/test` runs two at a time, and what alone; the others run three at a time."""
     for item in items:
-        if item.path.parent.name != "unit" and item.path.name.startswith(MEASURING):
+        if item.path.parent.name == "unit":
+            continue
+        if item.path.name.startswith(PACED):
+            item.add_marker(pytest.mark.paced)
+        elif item.path.name.startswith(MEASURING):
             item.add_marker(pytest.mark.alone)
 
 

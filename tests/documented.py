@@ -36,6 +36,10 @@ STAND_INS = {  # what a page names as the reader's own, and what this test has
 }
 
 
+CLUSTERS: dict[Path, DaskCluster] = {}
+"""By reader's folder: two workers that all its commands share, as they take longer to start than the commands."""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A reader's folder: the increment, a scenario short enough for a test, and a lab."""
@@ -59,6 +63,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield root
     finally:
         lab.down(purge=True)
+        if root in CLUSTERS:
+            CLUSTERS.pop(root).close()
+
+
+def cluster(root: Path) -> DaskCluster:
+    """The reader's cluster."""
+    if root not in CLUSTERS:
+        CLUSTERS[root] = DaskCluster(root)
+        CLUSTERS[root].add(2)
+    return CLUSTERS[root]
 
 
 def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
@@ -85,10 +99,7 @@ def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
         environment["HEADWAY_DATABASE_URL"] = str(status.database_url)
     with ExitStack() as until_done:
         if "--on" in words:
-            cluster = DaskCluster(root)
-            until_done.callback(cluster.close)
-            cluster.add(2)
-            words[words.index("--on") + 1] = cluster.address
+            words[words.index("--on") + 1] = cluster(root).address
         if {"--ca", "--unix-socket"} & set(words):
             front = until_done.enter_context(fronted(str(status.app_url)))
             own = {"--ca": front.ca_file, "--unix-socket": front.socket, "--against": front.url}

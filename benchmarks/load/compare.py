@@ -23,10 +23,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from peers import USERS, Bench, Measured, Peer, children_cpu_s, there
+from peers import PEERS, USERS, Bench, Measured, Peer, children_cpu_s, there
 
 from headway.load import drive, hits
-from headway.model import Arrivals, LoadModel, Parameter, Phase, PhaseHits, Progress, Route, Scenario
+from headway.model import Arrivals, LoadModel, Parameter, Phase, PhaseHits, Progress, Route, Scenario, Wire
 from headway.report.live import LiveView
 from headway.servers import binaries, ports, process
 from headway.servers import nginx as nginx_server
@@ -54,10 +54,13 @@ def headway(
     phase: Phase,
     *,
     on_second: Callable[[Progress], None] = lambda _second: None,
+    wire: Wire | None = None,
 ) -> tuple[Measured, PhaseHits]:
     """Headway, one worker process; the parent's own CPU time is counted too."""
     parameters = PARAMETERS if routes is MIX else ()
-    scenario = Scenario(name="bench", file=None, routes=routes, parameters=parameters, default_phase=phase)
+    scenario = Scenario(
+        name="bench", file=None, routes=routes, parameters=parameters, default_phase=phase, wire=wire or Wire()
+    )
     folder = Path(tempfile.mkdtemp(dir=bench.folder))
     before = children_cpu_s() + own_cpu_s()
     seconds: list[tuple[float, float]] = []
@@ -114,8 +117,16 @@ def stopped(cores: set[int], for_s: float = 1.0) -> tuple[float, float]:
 
 
 @contextmanager
-def nginx(folder: Path, cores: set[int]) -> Iterator[str]:
-    """nginx with one worker on its own cores; its URL."""
+def nginx(folder: Path, cores: set[int], *, clear: str = "", secure: str = "") -> Iterator[str]:
+    """
+    nginx with one worker on its own cores.
+
+    Args:
+        clear: words of `listen` of its port; the one after it speaks TLS when `secure` says with what.
+
+    Yields:
+        The URL of the clear port.
+    """
     account = process.unprivileged()
     program = binaries.nginx().path
     account = account if process.permits(account, "x", program) else None
@@ -123,7 +134,8 @@ def nginx(folder: Path, cores: set[int]) -> Iterator[str]:
     room.mkdir()
     process.own(room, account)
     port = ports.choose()
-    http = f"server {{ listen {ports.HOST}:{port} backlog=4096; {SERVER} }}"
+    tls = f"listen {ports.HOST}:{port + 1} ssl backlog=4096; {secure}" if secure else ""
+    http = f"server {{ listen {ports.HOST}:{port} backlog=4096; {clear} {tls} {SERVER} }}"
     every = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -257,10 +269,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 11), metavar="1..10")
     parser.add_argument("--seconds", type=int, default=4, choices=range(2, 31), metavar="2..30", help="of each round")
+    parser.add_argument("--only", action="append", choices=tuple(PEERS), help="this peer alone; may be repeated")
     parser.add_argument("--quick", action="store_true", help="one round of 2 s: does it run, not how fast")
     asked = parser.parse_args()
     number, seconds = (1, 2) if asked.quick else (asked.rounds, asked.seconds)
-    peers = there()
+    peers = {name: peer for name, peer in there().items() if not asked.only or name in asked.only}
     if not peers:
         raise SystemExit("no other generator is there to be compared with")
     every = sorted(os.sched_getaffinity(0))

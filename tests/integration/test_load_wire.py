@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -56,6 +57,8 @@ def test_requests_travel_over_a_unix_socket(nginx: StartNginx, folder: Path) -> 
     log = logging(nginx, folder, f"unix:{path}")
     scenario = asked(NOWHERE, unix_socket=path)
     assert reach.arrive(parse(NOWHERE), scenario) == str(path)
+    while not log.read_text():  # nginx writes it behind the answer
+        time.sleep(0.01)
     log.write_text("")
     tally = run(NOWHERE, scenario, QUICK)
     assert (tally.good.total(), tally.failures) == (PLANNED, Counter())

@@ -33,9 +33,9 @@ class Ledger:
     def connected(self, connection: Connection) -> None:
         """Ready."""
 
-    def answered(self, _connection: Connection, status: int, received: int, *, reusable: bool) -> None:
+    def answered(self, connection: Connection, status: int, received: int) -> None:
         """An answer."""
-        self.said.append(("answered", status, received, reusable))
+        self.said.append(("answered", status, received, not connection.spent))
 
     def failed(self, _connection: Connection, kind: Any, message: str) -> None:
         """None."""
@@ -68,6 +68,7 @@ class Line(asyncio.Transport):
 def told(heads: Heads, answers: list[tuple[list[bytes], bool]]) -> list[Outcome]:
     """What a connection says of answers that come in pieces, each to a request of its own."""
     ledger = Ledger(heads)
+    buffer = bytearray()  # one for all, as a worker has it: behind what came is what came before
     for pieces, head_only in answers:  # a new connection each time, as after an answer that closes it
         connection = Connection(cast(Any, ledger), 0, 1 << 20, 1 << 16)
         line = Line()
@@ -76,7 +77,8 @@ def told(heads: Heads, answers: list[tuple[list[bytes], bool]]) -> list[Outcome]
         connection.send(0, b"GET / HTTP/1.1\r\n\r\n", 0, 0)
         for piece in pieces:
             if line.open and piece:
-                connection.data_received(piece)
+                buffer[: len(piece)] = piece
+                connection.took(buffer, len(piece))
         connection.connection_lost(None)
     return ledger.said
 

@@ -37,10 +37,9 @@ def kept(folder: Path, *, seconds: int = 3, end: bool = True) -> None:
             recorder.planned = recorder.sent = 11
             for route in range(2):
                 for ns in TIMES_NS:
-                    recorder.hit(route, ns + 10_000_000, ns)
+                    recorder.hit(route, ns + 10_000_000, ns, 200, 0)
             recorder.lates.extend([1000, 2000])
             recorder.lags.append(3000)
-            recorder.statuses[200] += 10
             recorder.failed(1, FailureKind.RESET, "closed")
             log.second(0, worker, started_at_s, recorder.flush(second, 1, connections=4, backlog=second))
     if end:
@@ -153,7 +152,7 @@ def test_many_hits_take_no_more_memory_than_a_few() -> None:
 
     def some() -> None:
         for each in range(65_536):
-            recorder.hit(each % 3, each * 997, each * 499)
+            recorder.hit(each % 3, each * 997, each * 499, 200, 512)
 
     some()
     tracemalloc.start()

@@ -55,6 +55,10 @@ class ClosedEngine(Engine):
         others: as `Engine`.
     """
 
+    __slots__ = (
+        "_began_ns", "_each", "_plain_until_ns", "_thinking", "_thought", "_together", "_users", "_waiting", "_wanted",
+    )  # fmt: skip
+
     def __init__(
         self, *, users: int, began_ns: int, dialer: Dialer, poller: Poller, starts: Starts, recorder: Recorder,
         timeout_ns: int, wire: Wire | None = None, origin: str = "", together: int | None = None,
@@ -72,7 +76,7 @@ class ClosedEngine(Engine):
         self._waiting: deque[User] = deque()  # for a connection
         self._thinking: list[tuple[int, int, User]] = []  # a heap by the moment each is due
         self._thought = 0
-        self._plain = together is None and each is None  # nobody is counted, nobody leaves
+        self._plain_until_ns = 0  # until then nobody is counted, nobody leaves, and what comes may be sent
 
     def begin(self) -> None:
         """Every user connects and sends."""
@@ -116,7 +120,8 @@ class ClosedEngine(Engine):
                 staying -= 1
                 if not user.busy:
                     self._leave(user)
-        self._plain = self._each is None and self._together is None and not any(each.leaving for each in self._users)
+        counted = self._each is not None or self._together is not None
+        self._plain_until_ns = 0 if counted or any(each.leaving for each in self._users) else self.measure_to_ns
 
     def wake(self) -> None:
         """Users may have thought enough: they send."""
@@ -136,6 +141,7 @@ class ClosedEngine(Engine):
 
     def _no_more(self) -> None:
         self._thinking.clear()
+        self._plain_until_ns = 0
 
     def _ready(self, connection: Connection) -> None:
         while self._waiting:
@@ -149,7 +155,7 @@ class ClosedEngine(Engine):
         connection.close()
 
     def _next(self, connection: Connection, now_ns: int) -> None:
-        if not self._plain or now_ns >= self.measure_to_ns or not self.sending:
+        if now_ns >= self._plain_until_ns:
             self._again(connection.user, now_ns)
             return
         # The hot path, written out: a single request answered, the next one sent at that same moment.

@@ -34,17 +34,16 @@ class Connection(asyncio.Protocol):
     One connection of an engine.
 
     While `busy`: `route`, `intended_ns` and `sent_ns` are those of the request in flight. `free_ns` is the moment it
-    last became ready to send; `wanted_ns` the moment it was asked to connect. `visit` is whose request it is, None for
-    a single request that is not looked into; `user` whose connection it is in a closed model.
+    last became ready to send; `wanted_ns` the moment it was asked to connect; `spent`: it takes no other request.
+    `visit` is whose request it is, None for a single request that is not looked into; `user` whose connection it is in
+    a closed model.
     """
 
     __slots__ = (
         "_complete", "_engine", "_head", "_headers_done", "_heads", "_known", "_most_body_bytes", "_most_head_bytes",
         "_parser", "_raw", "_received", "_reusable", "_status", "_transport", "_write", "busy", "free_ns",
-        "head_only", "intended_ns", "route", "sent_ns", "user", "visit", "wanted_ns",
+        "head_only", "intended_ns", "route", "sent_ns", "spent", "user", "visit", "wanted_ns",
     )  # fmt: skip
-
-    timed = False
 
     def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
         self._engine = engine
@@ -57,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.user: Any = None
         self.wanted_ns = wanted_ns
         self._parser = httptools.HttpResponseParser(self)
-        self.busy = False
+        self.busy = self.spent = False
         self.head_only = False
         self._complete = False
         self._headers_done = False
@@ -110,28 +109,34 @@ class Connection(asyncio.Protocol):
         self.free_ns = monotonic_ns()
         self._engine.connected(self)
 
+    def took(self, buffer: bytearray, size: int) -> None:
+        """`data_received` of what stands in a buffer that the next read overwrites; copied only if it must be."""
+        heads = self._heads
+        if (
+            size == heads.last_bytes
+            and buffer.startswith(heads.last)
+            and self.busy
+            and not self._received
+            and self.visit is None
+            and not self.head_only
+        ):
+            self.busy = False
+            self._engine.answered(self, heads.last_status, size)
+        else:
+            self.data_received(bytes(memoryview(buffer)[:size]))
+
     def data_received(self, data: bytes) -> None:
         """Feed the parser; when the answer is whole, the engine takes over."""
         if not self.busy:
             self._engine.unasked(self)
             return
         if not self._received:  # the first of this answer
-            heads = self._heads
-            if (
-                data.startswith(heads.last)
-                and len(data) == heads.last_bytes
-                and self.visit is None
-                and not self.head_only
-            ):
-                self.busy = False
-                self._engine.answered(self, heads.last_status, heads.last_bytes, reusable=True)
-                return
             known = self._known(data[: data.find(b"\r\n\r\n")])
             if known is not None and known[0] == len(data) and not self.head_only:
                 self.busy = False
                 if self.visit is not None:
                     self._raw = [data]
-                self._engine.answered(self, known[1], known[0], reusable=True)
+                self._engine.answered(self, known[1], known[0])
                 return
             if self.visit is not None:
                 self._raw = []
@@ -178,8 +183,9 @@ class Connection(asyncio.Protocol):
         if self.head_only:
             self._parser = httptools.HttpResponseParser(self)
         if not reusable:
+            self.spent = True
             self._transport.abort()
-        self._engine.answered(self, self._status, received, reusable=reusable)
+        self._engine.answered(self, self._status, received)
 
     # -- the parser calls these -------------------------------------------------------------------------
 
@@ -211,8 +217,6 @@ class TimedConnection(Connection):
 
     __slots__ = ("_connect_ns", "_first_byte_ns", "_tls_ns", "_told")
 
-    timed = True
-
     def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
         super().__init__(engine, wanted_ns, most_body_bytes, most_head_bytes)
         self._connect_ns = 0
@@ -231,6 +235,10 @@ class TimedConnection(Connection):
         """Put one request on the wire."""
         self._first_byte_ns = 0
         super().send(route, request, intended_ns, now_ns)
+
+    def took(self, buffer: bytearray, size: int) -> None:
+        """As any bytes that come."""
+        self.data_received(bytes(memoryview(buffer)[:size]))
 
     def data_received(self, data: bytes) -> None:
         """The first bytes of an answer have their moment."""

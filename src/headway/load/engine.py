@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from headway.load.visit import Visit
 
 pack, SIZE = HIT.pack_into, HIT.size
+GOOD = frozenset(range(200, 400))
+"""Statuses of good answers where a route does not say."""
 
 
 class Engine(Lines):
@@ -43,6 +45,11 @@ class Engine(Lines):
         origin: scheme, host and port as in a URL: redirects that leave it are not followed.
     """
 
+    __slots__ = (
+        "_courses", "_dialer", "_draw", "_drawn", "_good", "_keep_alive", "_origin", "_recorder", "_shots", "_timed",
+        "measure_from_ns", "measure_to_ns", "warmed",
+    )  # fmt: skip
+
     def __init__(
         self,
         *,
@@ -57,11 +64,13 @@ class Engine(Lines):
         super().__init__(poller=poller, timeout_ns=timeout_ns, wire=wire or Wire())
         self._dialer = dialer
         self._shots = starts.shots
+        self._good = [shot.good or GOOD for shot in starts.shots]
         self._courses = starts.courses
         self._draw = starts.draw
         self._drawn: list[int] = []
         self._recorder = recorder
         self._keep_alive = self._wire.keep_alive
+        self._timed = self._wire.details
         self._origin = origin
         self.warmed = [0, 0, 0]  # planned, sent, answered: of the warm-up, for the live view alone
         self.measure_from_ns = NEVER
@@ -98,38 +107,39 @@ class Engine(Lines):
     def new_connection(self, wanted_ns: int) -> Connection:
         """The protocol of one more connection, for the dialer to connect; asked for at `wanted_ns`."""
         kind = TimedConnection if self._wire.details else Connection
-        return kind(self, wanted_ns, self._wire.max_body_bytes, self._wire.max_head_bytes)
+        found = kind(self, wanted_ns, self._wire.max_body_bytes, self._wire.max_head_bytes)
+        found.spent = not self._keep_alive
+        return found
 
-    def answered(self, connection: Connection, status: int, received: int, *, reusable: bool) -> None:
-        """An answer is whole: count it, and send the next if one waits."""
+    def answered(self, connection: Connection, status: int, received: int) -> None:
+        """An answer is whole: count it, and send the next if one waits, unless the connection is spent."""
         now_ns = monotonic_ns()
         if connection.visit is not None:
-            self._visited(connection, connection.visit, status, received, now_ns, reusable=reusable)
+            self._visited(connection, connection.visit, status, received, now_ns)
             return
-        if connection.intended_ns >= self.measure_from_ns:
-            good = self._shots[connection.route].good
-            recorder = self._recorder
-            recorder.statuses[status] += 1
-            recorder.received_bytes += received
-            if status in good if good else 200 <= status < 400:
+        intended_ns = connection.intended_ns
+        if intended_ns >= self.measure_from_ns:
+            recorder, route = self._recorder, connection.route
+            if status in self._good[route]:
                 held = recorder.held  # Recorder.hit, written out
                 pack(
-                    recorder.hits, held, connection.route, now_ns - connection.intended_ns, now_ns - connection.sent_ns
-                )
+                    recorder.hits, held, route, now_ns - intended_ns, now_ns - connection.sent_ns, status, received
+                )  # fmt: skip
                 recorder.held = held = held + SIZE
                 if held >= FULL:
                     recorder.fold()
-                if connection.timed:
+                if self._timed:
                     self._time(connection, now_ns)
             else:
-                recorder.failed(connection.route, FailureKind.STATUS, str(status))
+                recorder.unwanted(status, received)
+                recorder.failed(route, FailureKind.STATUS, str(status))
         else:
             self.warmed[2] += 1
-        if reusable and self._keep_alive:
+        if connection.spent:
+            self._part(connection, now_ns)
+        else:
             connection.free_ns = now_ns
             self._next(connection, now_ns)
-        else:
-            self._part(connection, now_ns)
 
     def failed(self, connection: Connection, kind: FailureKind, message: str) -> None:
         """A request in flight came to nothing."""
@@ -212,33 +222,32 @@ class Engine(Lines):
         else:
             self.warmed[1] += 1
 
-    def _visited(
-        self, connection: Connection, visit: Visit, status: int, received: int, now_ns: int, *, reusable: bool
-    ) -> None:
+    def _visited(self, connection: Connection, visit: Visit, status: int, received: int, now_ns: int) -> None:
         """A visit's answer is whole: look into it, then on to the next step."""
         still: Connection | None = connection
-        if reusable and self._keep_alive:
-            connection.free_ns = now_ns
-        else:
+        if connection.spent:
             connection.close()
             self._open.discard(connection)
             still = None
+        else:
+            connection.free_ns = now_ns
         failure = visit.judge(status, connection.answer, self._wire.redirects, self._origin)
         measured = visit.due_ns >= self.measure_from_ns
-        if measured:
-            self._recorder.received_bytes += received
         if isinstance(failure, Hop):
+            if measured:
+                self._recorder.received_bytes += received
             self._go_on(still, visit)
             return
-        if measured:
-            self._recorder.statuses[status] += 1
-        elif failure is None:
-            self.warmed[2] += 1
         if failure is not None:
+            if measured:
+                self._recorder.unwanted(status, received)
             self._fail_visit(visit, failure[0], failure[1])
-        elif measured:
-            self._recorder.hit(visit.leg.route, now_ns - visit.due_ns, now_ns - visit.sent_ns)
-            if connection.timed:
+        elif not measured:
+            self.warmed[2] += 1
+        else:
+            recorder = self._recorder
+            recorder.hit(visit.leg.route, now_ns - visit.due_ns, now_ns - visit.sent_ns, status, received)
+            if self._timed:
                 self._time(connection, now_ns)
         pause_ns = visit.pause_ns()
         if failure is None and visit.advance(now_ns + pause_ns):

@@ -242,7 +242,7 @@ class Session(FrameProtocol):
         if lane.unsent:  # it was answered before it was heard out
             self._write(frames.frame(frames.RST_STREAM, 0, lane.stream, frames.word(frames.CANCEL)))
             self._uploads.forget(lane)
-        lane.finished(reusable=not self.going and len(self.lanes) <= self.limit)
+        lane.finished(spent=self.going or len(self.lanes) > self.limit)
 
     def _refuse(self, lane: Lane, message: str) -> None:
         self._reset(lane, frames.PROTOCOL_ERROR, FailureKind.PROTOCOL, message)

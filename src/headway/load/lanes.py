@@ -38,7 +38,7 @@ class Lane:
     __slots__ = (
         "_dialer", "_engine", "_most_body_bytes", "_request", "_session", "_told", "body", "busy", "connect_ns",
         "first_byte_ns", "free_ns", "head_only", "headers", "intended_ns", "length", "received", "retries", "route",
-        "sent_ns", "size", "status", "stream", "timed", "tls_ns", "unsent", "user", "visit", "wanted_ns", "widened",
+        "sent_ns", "size", "spent", "status", "stream", "tls_ns", "unsent", "user", "visit", "wanted_ns", "widened",
         "window",
     )  # fmt: skip
 
@@ -49,13 +49,12 @@ class Lane:
         self._most_body_bytes = dialer.wire.max_body_bytes
         self._request = b""
         self._told = False
-        self.timed = dialer.wire.details
         self.visit: Visit | None = None
         self.user: Any = None
         self.connect_ns: int | None = None
         self.tls_ns: int | None = None
         self.wanted_ns = wanted_ns
-        self.busy = self.head_only = False
+        self.busy = self.head_only = self.spent = False
         self.route = self.intended_ns = self.sent_ns = self.free_ns = self.first_byte_ns = 0
         self.retries = 0
         # The stream's own, kept by the session.
@@ -139,10 +138,11 @@ class Lane:
         self._session = None
         self.retries += 1
 
-    def finished(self, *, reusable: bool) -> None:
-        """The answer is whole."""
+    def finished(self, *, spent: bool) -> None:
+        """The answer is whole; its session takes no other when it is spent."""
         self.busy = False
-        self._engine.answered(self, self.status, self.received, reusable=reusable)
+        self.spent = spent or not self._dialer.wire.keep_alive
+        self._engine.answered(self, self.status, self.received)
 
     def ended(self, kind: FailureKind, message: str) -> None:
         """The request in flight failed with its stream."""

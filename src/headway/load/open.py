@@ -44,6 +44,11 @@ class OpenEngine(Engine):
         others: as `Engine`.
     """
 
+    __slots__ = (
+        "_back", "_began_ns", "_ended", "_front", "_idle", "_most", "_recorded", "_replayed", "_starts_due",
+        "_steps_due", "_thinking", "_thought",
+    )  # fmt: skip
+
     def __init__(
         self, *, front: Pacer, back: Pacer, began_ns: int, most: int, dialer: Dialer, poller: Poller,
         starts: Starts, recorder: Recorder, timeout_ns: int, wire: Wire | None = None, origin: str = "",

@@ -47,6 +47,7 @@ class Poller:
         self._loop = loop
         self._epoll = select.epoll()
         self._ready: dict[int, Callable[[int], None]] = {}
+        self.buffer = bytearray(READ_BYTES)  # what one read brings; the next overwrites it
         self.after: Callable[[], None] | None = None
         self.idle: Callable[[], None] | None = None
         loop.add_reader(self._epoll.fileno(), self._serve)
@@ -138,39 +139,54 @@ def family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
+def copying(protocol: asyncio.Protocol) -> Callable[[bytearray, int], None]:
+    """Hands on what came into a buffer to a protocol that keeps it."""
+    return lambda buffer, size: protocol.data_received(bytes(memoryview(buffer)[:size]))
+
+
 class PlainTransport(asyncio.Transport):
     """One connected socket. Not for general use: no flow control of what is written, as requests are small."""
 
-    __slots__ = ("_closed", "_data_received", "_fd", "_poller", "_protocol", "_recv", "_send", "_sock", "_unsent")
+    __slots__ = (
+        "_buffer",
+        "_closed",
+        "_fd",
+        "_poller",
+        "_protocol",
+        "_recv_into",
+        "_send",
+        "_sock",
+        "_took",
+        "_unsent",
+    )
 
     def __init__(self, poller: Poller, sock: socket.socket, protocol: asyncio.Protocol) -> None:
         self._poller = poller
         self._sock = sock
         self._fd = sock.fileno()
-        self._recv = sock.recv
+        self._recv_into = sock.recv_into
         self._send = sock.send
         self._unsent = b""
         self._closed = False
         self._protocol = protocol
-        self._data_received = protocol.data_received
+        self._buffer = poller.buffer
+        self._took = getattr(protocol, "took", None) or copying(protocol)
         poller.watch(self._fd, select.EPOLLIN, self._ready)
         protocol.connection_made(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send now what the socket takes; the rest follows when it takes more."""
-        if self._closed:
-            return
         if self._unsent:
             self._unsent += bytes(data)
             return
         try:
-            sent = self._send(data)
+            sent = self._send(data)  # an error when it is closed, of which nothing comes
         except BlockingIOError:
             sent = 0
         except OSError as error:
             self._lose(error)
             return
-        if sent < len(data):
+        if sent != len(data):
             self._unsent = bytes(data[sent:])
             self._poller.watch(self._fd, _ALL, self._ready)
 
@@ -197,14 +213,14 @@ class PlainTransport(asyncio.Transport):
             if events == _OUT or self._closed:
                 return
         try:
-            data = self._recv(READ_BYTES)
+            size = self._recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError as error:
             self._lose(error)
             return
-        if data:
-            self._data_received(data)
+        if size:
+            self._took(self._buffer, size)
         else:
             self._lose(None)
 
