@@ -15,7 +15,8 @@ import statistics
 import tempfile
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -25,17 +26,42 @@ from peers import Bench
 from headway.model import Arrivals, LoadModel
 
 EVERY_S = 5.0
+MIB = 1 << 20
 
 
-def sampled(stop: threading.Event, found: list[tuple[float, float, float]]) -> None:
-    """Append (seconds, PSS and RSS in MiB of this process and all below it) until told to stop; nginx is not ours."""
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Memory in MiB: proportional set size of this process and of all below it, nginx's left out; resident sizes."""
+
+    at_s: float
+    parent: float
+    workers: float
+    resident: float
+
+
+def sampled(stop: threading.Event, found: list[Sample]) -> None:
+    """Append a sample now and then until told to stop."""
     began_s = time.monotonic()
+    ours = psutil.Process()
     while not stop.wait(EVERY_S):
-        ours = psutil.Process()
         mine = [ours, *(each for each in ours.children(recursive=True) if each.name().startswith("python"))]
-        taken = [each.memory_full_info() for each in mine]
-        pss, rss = (sum(getattr(each, name) for each in taken) / (1 << 20) for name in ("pss", "rss"))
-        found.append((time.monotonic() - began_s, pss, rss))
+        try:
+            parent, *workers = [each.memory_full_info() for each in mine]
+        except psutil.NoSuchProcess:  # the worker has just ended
+            continue
+        found.append(
+            Sample(
+                at_s=time.monotonic() - began_s, parent=parent.pss / MIB,
+                workers=sum(each.pss for each in workers) / MIB,
+                resident=sum(each.rss for each in (parent, *workers)) / MIB,
+            )
+        )  # fmt: skip
+
+
+def growth(found: list[Sample], after: float, of: Callable[[Sample], float]) -> float:
+    """MiB a minute over what came after that share of the time: the slope of a line through it."""
+    settled = [each for each in found if each.at_s > found[-1].at_s * after]
+    return statistics.linear_regression([each.at_s for each in settled], [of(each) for each in settled]).slope * 60
 
 
 def main() -> None:
@@ -51,7 +77,7 @@ def main() -> None:
         PHASE, name="soak", model=LoadModel.OPEN, arrivals=Arrivals.POISSON, users=None, rate_per_s=asked.rate,
         duration_s=asked.seconds,
     )  # fmt: skip
-    found: list[tuple[float, float, float]] = []
+    found: list[Sample] = []
     stop = threading.Event()
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as name:
         folder = Path(name)
@@ -63,15 +89,15 @@ def main() -> None:
             _, hits = headway(bench, MIX, phase)
             stop.set()
             watcher.join()
-    settled = [each for each in found if each[0] > found[-1][0] / 5]
-    slope = statistics.linear_regression([at for at, _, _ in settled], [pss for _, pss, _ in settled]).slope * 60
     print(f"planned {hits.planned.sum():,}, sent {hits.sent.sum():,}, good {hits.response.count.sum():,}")
     print(
         f"lateness P99 {(hits.health.lateness_p99_ns or 0) / 1e6:.3f} ms; worker's CPU {hits.health.cpu_ratio or 0:.0%}"
     )
-    most, resident = max(pss for _, pss, _ in found), max(rss for _, _, rss in found)
+    most, resident = max(each.parent + each.workers for each in found), max(each.resident for each in found)
     print(f"memory of parent and worker together: at most {most:.0f} MiB (sum of resident sizes {resident:.0f} MiB)")
-    print(f"growth after the first fifth: {slope:+.2f} MiB a minute")
+    for share in (0.2, 0.6):
+        parent, worker = growth(found, share, lambda each: each.parent), growth(found, share, lambda each: each.workers)
+        print(f"growth after {share:.0%} of it, MiB a minute: parent {parent:+.3f}, worker {worker:+.3f}")
 
 
 if __name__ == "__main__":
