@@ -103,7 +103,7 @@ class Lines(ABC):
 
     def _begin(self) -> None:
         self.sending = True
-        self._poller.after, self._poller.idle = self.wake, self._rearm
+        self._poller.after, self._poller.due, self._poller.idle = self.wake, self._next_due_ns, self._rearm
         self._sweeping = self._loop.call_later(SWEEP_S, self._sweep)
 
     def _hang_up(self) -> None:
@@ -117,7 +117,7 @@ class Lines(ABC):
             task.cancel()
         if self._sweeping is not None:
             self._sweeping.cancel()
-        self._poller.after = self._poller.idle = None
+        self._poller.after = self._poller.due = self._poller.idle = None
         self._timer.close()
 
     def _alarmed(self) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BATCH = 128
 SLICE_NS = 2_000_000
 """How long the poller may keep the event loop for itself while more and more is ready."""
+LINGER_NS = 40_000
+"""What is due so soon is waited for here, asking again and again: a timer and a turn of the loop would take as long."""
 READ_BYTES = 1 << 16
 QUEUE_FULL_S = 0.002
 _IN = select.EPOLLIN
@@ -36,8 +38,9 @@ class Poller:
     """
     Serves the sockets of one worker.
 
-    `after` is called after each batch: the moment to send what has become due meanwhile. `idle` is called when nothing
-    is ready any more: the moment to set the alarm for what is due next.
+    `after` is called after each batch: the moment to send what has become due meanwhile. `due` says when something is
+    due next, on the monotonic clock. `idle` is called when nothing is ready any more, nor due in a moment: then the
+    alarm is set.
 
     Args:
         loop: the running event loop.
@@ -49,6 +52,7 @@ class Poller:
         self._ready: dict[int, Callable[[int], None]] = {}
         self.buffer = bytearray(READ_BYTES)  # what one read brings; the next overwrites it
         self.after: Callable[[], None] | None = None
+        self.due: Callable[[], int] | None = None
         self.idle: Callable[[], None] | None = None
         loop.add_reader(self._epoll.fileno(), self._serve)
 
@@ -117,9 +121,9 @@ class Poller:
             self.forget(sock.fileno())
 
     def _serve(self) -> None:
-        poll, ready, after = self._epoll.poll, self._ready, self.after
+        poll, ready, after, due = self._epoll.poll, self._ready, self.after, self.due
         until_ns = monotonic_ns() + SLICE_NS
-        while events := poll(0, BATCH):
+        while (events := poll(0, BATCH)) or (due is not None and due() < monotonic_ns() + LINGER_NS):
             for fd, what in events:
                 serve = ready.get(fd)  # an earlier one of the batch may have closed it
                 if serve is not None:

@@ -17,6 +17,7 @@ from headway.runtime.database.ledger import calling_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from psycopg.abc import Params, QueryNoTemplate
 
@@ -52,37 +53,23 @@ class AsyncDatabase(Front):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    @asynccontextmanager
-    async def read(
+    def read(
         self, *, stale_ok: bool = False, statement_timeout_s: float | None = None
-    ) -> AsyncIterator[wire.AsyncConnection]:
+    ) -> AbstractAsyncContextManager[wire.AsyncConnection]:
         """As `Database.read`."""
         steps = self._desk.reading(
             self._sessions.current(), calling_line(), stale_ok=stale_ok, timeout_s=statement_timeout_s
         )
-        held = await self._carry_out(steps)
-        try:
-            yield held.connection
-        except BaseException as exc:
-            await self._carry_out(self._desk.ended(held, exc))
-            raise
-        await self._carry_out(self._desk.ended(held, None))
+        return self._lent(steps)
 
-    @asynccontextmanager
-    async def write(
+    def write(
         self, *, isolation: str | None = None, statement_timeout_s: float | None = None
-    ) -> AsyncIterator[wire.AsyncConnection]:
+    ) -> AbstractAsyncContextManager[wire.AsyncConnection]:
         """As `Database.write`."""
         steps = self._desk.writing(
             self._sessions.current(), calling_line(), isolation=isolation, timeout_s=statement_timeout_s
         )
-        held = await self._carry_out(steps)
-        try:
-            yield held.connection
-        except BaseException as exc:
-            await self._carry_out(self._desk.ended(held, exc))
-            raise
-        await self._carry_out(self._desk.ended(held, None))
+        return self._lent(steps)
 
     async def fetch(self, query: QueryNoTemplate, params: Params | None = None, *, stale_ok: bool = False) -> list[Any]:
         """As `Database.fetch`."""
@@ -94,6 +81,16 @@ class AsyncDatabase(Front):
                     if last or not wire.broke(connection, exc):
                         raise
         raise AssertionError("the second try returns or raises")
+
+    @asynccontextmanager
+    async def _lent(self, steps: Steps) -> AsyncIterator[wire.AsyncConnection]:
+        held = await self._carry_out(steps)
+        try:
+            yield held.connection
+        except BaseException as exc:
+            await self._carry_out(self._desk.ended(held, exc))
+            raise
+        await self._carry_out(self._desk.ended(held, None))
 
     async def _carry_out(self, steps: Steps) -> Held:
         try:
