@@ -314,9 +314,9 @@ def test_spans_of_opentelemetry_libraries_become_children_of_the_request() -> No
     """Once a tracer provider is set up; before that nothing is entered."""
     from opentelemetry.sdk.trace import TracerProvider
 
-    from headway.runtime.instrument.middleware import _joiner
+    from headway.runtime.instrument.middleware import joiner
 
-    joiner = _joiner()
+    joiner = joiner()
     assert joiner is not None
     here = trace.begin(PARENT, None, 1.0)
     leave: Callable[[], None] = joiner[0](here)

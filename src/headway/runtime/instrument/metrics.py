@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Gauge, Histogram, multiprocess
 from prometheus_client.exposition import choose_encoder
 
+from headway.runtime.instrument.cache_metrics import CacheMetrics
 from headway.runtime.instrument.edges import LADDER_S
 from headway.runtime.instrument.red import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from headway.runtime.cache import Cache, SyncCache
     from headway.runtime.database import AsyncDatabase, Database
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -32,8 +34,10 @@ class Metrics:
     Args:
         edges: upper edges of the request histogram's buckets, seconds.
         databases: whose pools are watched.
+        caches: by name; what they count, and how long their remote level takes.
         gauges: further numbers to show, by name: a cache's entries, a queue's length. Each function is called four
             times a second; over processes they are summed.
+        loop: whether there is an event loop whose lag is to be shown.
     """
 
     def __init__(
@@ -41,7 +45,9 @@ class Metrics:
         edges: Sequence[float],
         *,
         databases: Sequence[AsyncDatabase | Database] = (),
+        caches: Mapping[str, Cache | SyncCache] | None = None,
         gauges: Mapping[str, Callable[[], float]] | None = None,
+        loop: bool = True,
     ) -> None:
         self.registry = registry = CollectorRegistry()
         self._seconds = Histogram(
@@ -53,21 +59,27 @@ class Metrics:
         )
         self.tally = Tally(edges)
         self.running = 0
-        self._lag = Histogram(
+        self._lag = None if not loop else Histogram(
             "event_loop_lag_seconds", "How late the event loop is with what is due.", buckets=LADDER_S,
             registry=registry,
         )  # fmt: skip
         self._databases = databases
         self._pool_gauges(registry)
+        self._caches = CacheMetrics(caches, registry) if caches else None
         self._own = [
             (Gauge(name, "Shown by the service.", registry=registry, multiprocess_mode="livesum"), number)
             for name, number in (gauges or {}).items()
         ]
 
     def tick(self, late_s: float) -> None:
-        """The event loop came by, so late; pools and the service's own numbers are read."""
-        self._lag.observe(late_s)
-        self._hand_over()
+        """The event loop came by, so late: what it has counted is handed over, and all else is read."""
+        if self._lag is not None:
+            self._lag.observe(late_s)
+        self.hand_over()
+        self.look()
+
+    def look(self) -> None:
+        """Read pools, caches and the service's own numbers."""
         for database in self._databases:
             for pool in database.pools():
                 for name, number in (
@@ -76,18 +88,32 @@ class Metrics:
                     self._pool.labels(pool.server, name).set(number)
             for server in database.standings():
                 self._fit.labels(server.name).set(server.unfit is None)
+        if self._caches is not None:
+            self._caches.tick()
         for gauge, read in self._own:
             gauge.set(read())
 
-    def _hand_over(self) -> None:
+    def begin_anew(self) -> None:
+        """In a forked child: what the parent has counted is the parent's to tell."""
+        self.running = 0
+        self.tally.forget()
+        if self._caches is not None:
+            self._caches.begin_anew()
+
+    def hand_over(self) -> None:
+        """Give prometheus_client what has been counted; nobody may count meanwhile."""
         self._running.set(self.running)
         self.tally.hand_over(self._seconds, exemplars=FOLDER not in os.environ)
 
     async def show(self, accept: str) -> tuple[bytes, str]:
+        """As `text`, with what has been counted since the last tick."""
+        self.hand_over()  # here, in the loop's own thread: nobody counts meanwhile
+        return await asyncio.to_thread(self.text, accept)
+
+    def text(self, accept: str) -> tuple[bytes, str]:
         """What Prometheus reads, of all processes, and its content type; exemplars when it asks for OpenMetrics."""
-        self._hand_over()  # here, in the loop's own thread: nobody counts meanwhile
         encode, content_type = choose_encoder(accept)
-        return await asyncio.to_thread(lambda: encode(self._all_processes())), content_type
+        return encode(self._all_processes()), content_type
 
     def _all_processes(self) -> CollectorRegistry:
         if FOLDER not in os.environ:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 UNMATCHED = "(no route)"
+ROUTE = "headway.route"
+"""Where a framework's own middleware may leave the route's template: in the scope, or in WSGI's environ."""
 TICK_S = 0.25
 
 
@@ -39,7 +40,6 @@ class Instrumented:
         self._metrics_path = metrics_path
         self._join: Join | None = None
         self._ticking: asyncio.AbstractEventLoop | None = None
-        self._process = os.getpid()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, or the service's life."""
@@ -88,7 +88,7 @@ class Instrumented:
             if leave is not None:
                 leave()
             trace._current.reset(before)
-            route = getattr(scope.get("route"), "path", UNMATCHED)
+            route: str = scope.get(ROUTE) or getattr(scope.get("route"), "path", UNMATCHED)
             metrics.running -= 1
             metrics.tally.add(scope["method"], route, status, spent_ns / 1e9, here.trace_id if here.sampled else 0)
             if here.sampled and self._exporter is not None:
@@ -105,11 +105,8 @@ class Instrumented:
         await send({"type": "http.response.body", "body": body})
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        if os.getpid() != self._process:
-            self._process = os.getpid()
-            trace.seed_anew()
         self._ticking = loop
-        join = _joiner()
+        join = joiner()
 
         def tick(due_s: float) -> None:
             now_s = loop.time()
@@ -120,7 +117,7 @@ class Instrumented:
         loop.call_later(TICK_S, tick, loop.time() + TICK_S)
 
 
-def _joiner() -> tuple[Join, Callable[[], bool]] | None:
+def joiner() -> tuple[Join, Callable[[], bool]] | None:
     """
     How spans that OpenTelemetry's libraries make inside a request become children of the request's.
 

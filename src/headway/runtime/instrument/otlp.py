@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import urllib.error
 import urllib.request
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,8 +55,21 @@ class Exporter:
             raise ValueError(f"{url!r} is no address of a collector; write http://host:4318")
         self._url = f"{url.rstrip('/')}/v1/traces"
         self._service = service
+        self._begin_anew()
+        me = weakref.ref(self)
+
+        def in_child() -> None:
+            exporter = me()
+            if exporter is not None:
+                exporter._begin_anew()
+
+        os.register_at_fork(after_in_child=in_child)
+
+    def _begin_anew(self) -> None:
+        """Also in a forked child: the thread stayed with the parent, and so do the spans that wait for it."""
         self._waiting: deque[Span] = deque(maxlen=MOST_WAITING)
         self._wake = threading.Event()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._ends = False
         self.dropped = 0
@@ -78,8 +93,10 @@ class Exporter:
             self._thread.join(2 * TIMEOUT_S)
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._send_on, name="headway-otlp", daemon=True)
-        self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send_on, name="headway-otlp", daemon=True)
+                self._thread.start()
 
     def _send_on(self) -> None:
         failed_before = False

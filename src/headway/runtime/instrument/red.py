@@ -2,7 +2,8 @@
 Counting requests where it costs least: plain lists, handed to prometheus_client four times a second.
 
 prometheus_client's own `observe` walks over the buckets one after another and takes two locks. An event loop is one
-thread, so counting needs no lock; handing over does what `observe` would have done, for many requests at once.
+thread, so counting needs no lock (under WSGI there is one around it); handing over does what `observe` would have done,
+for many requests at once.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Tally:
 
     def __init__(self, edges: Sequence[float]) -> None:
         self._edges = tuple(edges)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
         self._counts: dict[Key, list[int]] = {}
         self._sums_s: dict[Key, float] = {}
         self._exemplars: dict[tuple[Key, int], tuple[int, float, float]] = {}
@@ -57,7 +62,7 @@ class Tally:
     def hand_over(self, histogram: Histogram, *, exemplars: bool) -> None:
         """Add everything to `histogram` (labelled method, route, status; the same edges) and begin anew."""
         counted, sums_s, examples = self._counts, self._sums_s, self._exemplars
-        self._counts, self._sums_s, self._exemplars = {}, {}, {}
+        self.forget()
         for key, counts in counted.items():
             child = histogram.labels(key[0], key[1], str(key[2]))
             child._sum.inc(sums_s[key])

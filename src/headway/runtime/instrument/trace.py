@@ -6,6 +6,7 @@ Source: https://www.w3.org/TR/trace-context/ (version 00, and what later version
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from contextvars import ContextVar
@@ -71,3 +72,6 @@ def begin(parent: bytes | None, state: bytes | None, sample_ratio: float) -> Tra
 def seed_anew() -> None:
     """In a process made by fork, which would else repeat its parent's ids."""
     _fast.seed(_draw.getrandbits(128))
+
+
+os.register_at_fork(after_in_child=seed_anew)
