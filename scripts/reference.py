@@ -43,6 +43,12 @@ class Plain(str):
         return str(self)
 
 
+def as_written(annotation: Any) -> Any:
+    """An annotation that was kept as text, or as a reference of a NamedTuple's, without quotes."""
+    text = getattr(annotation, "__forward_arg__", annotation)
+    return Plain(text) if isinstance(text, str) else annotation
+
+
 class Undocumented(Exception):
     """A public name says nothing of itself."""
 
@@ -64,14 +70,14 @@ def signature_of(function: Any) -> str:
         return "(...)"
     kept = [
         each.replace(
-            annotation=Plain(each.annotation) if isinstance(each.annotation, str) else each.annotation,
+            annotation=as_written(each.annotation),
             # A sentinel's repr has its address, which is another in each process.
             default=Plain("...") if " at 0x" in repr(each.default) else each.default,
         )
         for each in found.parameters.values()
         if each.name not in {"self", "cls"}
     ]
-    returns = Plain(found.return_annotation) if isinstance(found.return_annotation, str) else found.return_annotation
+    returns = as_written(found.return_annotation)
     made = found.replace(parameters=kept, return_annotation=returns)
     if len(str(made)) <= WIDTH:
         return str(made)
@@ -128,6 +134,10 @@ def entry(name: str, value: Any) -> Iterator[str]:
     if not issubclass(value, BaseException) and not hasattr(value, "__members__"):
         yield called(name, value)
     yield said_of(value, name)
+    for base in value.__mro__[1:]:  # whose arguments and promises are the class' own
+        if base.__module__.startswith("headway") and vars(base).get("__doc__") and not issubclass(value, BaseException):
+            yield f"Of its base `{base.__name__}`:\n"
+            yield said_of(base, base.__name__)
     for member, each in sorted(members_of(value)):
         yield f"#### {name}.{member}\n"
         if not isinstance(each, property):

@@ -68,14 +68,28 @@ class Cache(Shell):
         return value
 
     async def get(self, key: str, default: Default | None = None, policy: Policy | None = None) -> Any | Default | None:
-        """What is cached, or the default; nothing is loaded."""
+        """
+        What is cached, or the default; nothing is loaded.
+
+        Raises:
+            CacheDown: the remote level does not answer, and the cache is strict.
+        """
         self._listen()
         steps = reading.get(self._core, key, policy or self.policy)
         entry = await self._drive(watched(self._core, "get", key, steps))
         return default if entry is None else entry.value
 
     async def set(self, key: str, value: object, policy: Policy | None = None) -> bool:
-        """Write a value through to all processes; False: the remote level could not be told yet."""
+        """
+        Write a value through to all processes, newer than every load that has begun.
+
+        Returns:
+            False: the remote level could not be told yet; other processes may have the old one until their ttl.
+
+        Raises:
+            NotCacheable: the codec cannot write it.
+            CacheDown: the remote level does not answer, and the cache is strict.
+        """
         self._listen()
         steps = writing.put(self._core, key, value, policy or self.policy)
         return bool(await self._drive(watched(self._core, "set", key, steps)))
@@ -105,19 +119,27 @@ class Cache(Shell):
         return await self.swap(key, lambda entry: made if entry is None and made[1] > 0 else None, chosen)
 
     async def invalidate(self, *keys: str) -> bool:
-        """Forget keys in all processes; call it after the commit. False: the remote level could not be told yet."""
+        """
+        Forget keys in all processes; call it after the commit.
+
+        Returns:
+            False: the remote level could not be told yet; it will be when it is back.
+
+        Raises:
+            CacheDown: the remote level does not answer, and the cache is strict.
+        """
         self._listen()
         steps = writing.invalidate(self._core, keys)
         return bool(await self._drive(watched(self._core, "invalidate", keys[0] if keys else "", steps)))
 
     async def invalidate_tags(self, *tags: str) -> bool:
-        """Forget all entries that have any of these tags: one write a tag, however many entries."""
+        """Forget all entries that have any of these tags: one write a tag, however many entries. As `invalidate`."""
         self._listen()
         steps = writing.invalidate_tags(self._core, tags)
         return bool(await self._drive(watched(self._core, "invalidate_tags", "", steps)))
 
     async def clear(self) -> bool:
-        """Forget everything of this namespace and version."""
+        """Forget everything of this namespace and version. As `invalidate`."""
         self._listen()
         return bool(await self._drive(watched(self._core, "clear", "", writing.clear(self._core))))
 
@@ -139,6 +161,13 @@ class Cache(Shell):
         Decorate a coroutine function: `@cache.cached("user:{user_id}", tags=("team:{team_id}",))`.
 
         The return annotation is the type that stored values are decoded into, unless the policy has one.
+
+        Args:
+            template: a KeyTemplate that names every parameter.
+            tags: further templates; any parameters.
+
+        Raises:
+            ValueError: a template that does not fit the function.
         """
 
         def decorate(function: Callable[Given, Coroutine[Any, Any, Value]]) -> Cached[Given, Value]:

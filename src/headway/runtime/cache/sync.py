@@ -61,14 +61,14 @@ class SyncCache(Shell):
         return self._drive(watched(core, "get_or_set", key, steps))  # type: ignore[no-any-return]
 
     def get(self, key: str, default: Default | None = None, policy: Policy | None = None) -> Any | Default | None:
-        """What is cached, or the default; nothing is loaded."""
+        """As Cache.get."""
         self._listen()
         steps = reading.get(self._core, key, policy or self.policy)
         entry = self._drive(watched(self._core, "get", key, steps))
         return default if entry is None else entry.value
 
     def set(self, key: str, value: object, policy: Policy | None = None) -> bool:
-        """Write a value through to all processes; False: the remote level could not be told yet."""
+        """As Cache.set."""
         self._listen()
         steps = writing.put(self._core, key, value, policy or self.policy)
         return bool(self._drive(watched(self._core, "set", key, steps)))
@@ -86,19 +86,19 @@ class SyncCache(Shell):
         return self.swap(key, lambda entry: made if entry is None and made[1] > 0 else None, chosen)
 
     def invalidate(self, *keys: str) -> bool:
-        """Forget keys in all processes; call it after the commit. False: the remote level could not be told yet."""
+        """As Cache.invalidate: call it after the commit."""
         self._listen()
         steps = writing.invalidate(self._core, keys)
         return bool(self._drive(watched(self._core, "invalidate", keys[0] if keys else "", steps)))
 
     def invalidate_tags(self, *tags: str) -> bool:
-        """Forget all entries that have any of these tags."""
+        """As Cache.invalidate_tags."""
         self._listen()
         steps = writing.invalidate_tags(self._core, tags)
         return bool(self._drive(watched(self._core, "invalidate_tags", "", steps)))
 
     def clear(self) -> bool:
-        """Forget everything of this namespace and version."""
+        """As Cache.clear."""
         self._listen()
         return bool(self._drive(watched(self._core, "clear", "", writing.clear(self._core))))
 
