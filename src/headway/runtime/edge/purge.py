@@ -105,7 +105,7 @@ class CloudFront:
     client: Invalidates
 
     def purge(self, paths: Iterable[str]) -> None:
-        """Drop paths; `*` at the end stands for anything. Each path beyond the free ones is paid for. Raises PurgeFailed."""
+        """Drop paths; `*` at the end stands for anything. Each path beyond the free ones is paid for."""
         items = list(dict.fromkeys(paths))
         if any(not path.startswith("/") for path in items):
             raise ValueError("CloudFront drops paths that begin with /; it knows no surrogate keys")
@@ -122,7 +122,7 @@ class NginxRefresh:
     secret: str
 
     def purge(self, paths: Iterable[str]) -> None:
-        """Fetch each path anew. Variants by Vary are refreshed only as this request asks for them. Raises PurgeFailed."""
+        """Fetch each path anew; variants by Vary only as this request asks for them. Raises PurgeFailed."""
         for path in dict.fromkeys(paths):
             _send("GET", f"{self.url.rstrip('/')}{path}", {"x-headway-refresh": self.secret})
 
