@@ -126,7 +126,8 @@ with app.app_context(): flask_cached.name_of(5)  # asked before the fork, as --p
 if os.fork() == 0:
     client = app.test_client()
     def ask(method, path): return client.open(path, method=method, buffered=True)  # closed, as servers do
-    print(*(ask(*each).json for each in (("GET", "/users/5"), ("PUT", "/users/5/Grace"), ("GET", "/users/5"))), flush=True)
+    steps = ("GET", "/users/5"), ("PUT", "/users/5/Grace"), ("GET", "/users/5")
+    print(*(ask(*each).json for each in steps), flush=True)
     shown = ask("GET", "/metrics").text
     print([line for line in shown.splitlines() if line.startswith(("headway_cache_loads_total",
         'http_request_duration_seconds_count{method="GET"', "headway_cache_misses_total"))], flush=True)

@@ -48,7 +48,6 @@ def samples(text: bytes) -> dict[tuple[str, ...], float]:
 def flask_service(**arguments: Any) -> InstrumentedWsgi:
     """Two routes: one answers with its trace, one raises."""
     app = Flask("t")
-    app.config["PROPAGATE_EXCEPTIONS"] = True
 
     @app.get("/users/<int:number>")
     def user(number: int) -> str:
@@ -64,8 +63,7 @@ def test_flask_s_requests_are_counted_by_route_and_status_and_followed_in_their_
     app = flask_service()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: ask(app, f"/users/{n}"), range(1, 201)))
-    with pytest.raises(ZeroDivisionError):
-        ask(app, "/users/0")
+    assert ask(app, "/users/0")[0].startswith("500")
     assert ask(app, "/nowhere")[0].startswith("404")
     traceparent = ask(app, "/users/1", HTTP_TRACEPARENT=f"00-{TRACE_ID}-b7ad6b7169203331-01")[1].decode()
     assert traceparent.split("-")[1] == TRACE_ID
@@ -77,6 +75,20 @@ def test_flask_s_requests_are_counted_by_route_and_status_and_followed_in_their_
     assert found["http_requests_in_progress",] == 0
     assert b"event_loop" not in ask(app, "/metrics")[1]  # there is none
     assert TRACE_ID.encode() in ask(app, "/metrics", HTTP_ACCEPT="application/openmetrics-text; version=1.0.0")[1]
+
+
+def test_an_application_that_raises_is_a_500_and_the_error_passes_on() -> None:
+    """As the client sees it; nothing stays in progress."""
+
+    def broken(_environ: Any, _start: Any) -> Iterable[bytes]:
+        raise ZeroDivisionError
+
+    app = instrument_wsgi(broken)
+    with pytest.raises(ZeroDivisionError):
+        ask(app, "/")
+    found = samples(ask(app, "/metrics")[1])
+    assert found[COUNT, "GET", "(no route)", "500"] == 1
+    assert found["http_requests_in_progress",] == 0
 
 
 def test_a_request_lasts_until_its_body_is_closed() -> None:

@@ -42,7 +42,7 @@ class InstrumentedWsgi:
         self._sample_ratio = sample_ratio
         self._metrics_path = metrics_path
         self._join: Join | None = None
-        self._warned = False
+        self._warned = self._failed = False
         # Held while prometheus_client's own locks may be: no fork may happen then, or the child waits for ever.
         self._telling = threading.Lock()
         self._begin_anew()
@@ -70,6 +70,8 @@ class InstrumentedWsgi:
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             request.status = int(status[:3])
+            # Werkzeug leaves the request there, and Flask takes it away again when the application returns.
+            request.rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
             return start_response(status, headers, *rest)
 
         before = trace._current.set(here)
@@ -114,9 +116,8 @@ class InstrumentedWsgi:
             self._exporter.keep(Span(here, method, route, path, status, now_ns - spent_ns, now_ns))
 
     def _route(self, environ: Environ, request: Measured) -> str:
-        """Left by a framework's own middleware (Django), or in the request that Werkzeug leaves (Flask)."""
-        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-        route: str | None = environ.get(ROUTE) or getattr(rule, "rule", None)
+        """Left by a framework's own middleware (Django), or found with the answer's beginning (Flask)."""
+        route: str | None = environ.get(ROUTE) or getattr(request.rule, "rule", None)
         if route is not None:
             return route
         if not self._warned and request.status < 400 and type(request.body).__module__.startswith("django."):
@@ -130,8 +131,7 @@ class InstrumentedWsgi:
 
     def _show(self, environ: Environ, start_response: Start) -> list[bytes]:
         with self._telling:
-            with self._counting:
-                self.metrics.hand_over()
+            self._tell()
             body, content_type = self.metrics.text(environ.get("HTTP_ACCEPT", ""))
         start_response("200 OK", [("Content-Type", content_type), ("Content-Length", str(len(body)))])
         return [body]
@@ -157,29 +157,33 @@ class InstrumentedWsgi:
                 self._thread = thread
 
     def _tick_on(self, watch: Any) -> None:
-        failed = False
         while not self._ends.wait(TICK_S):
             self._join = watch[0] if watch is not None and watch[1]() else None
-            try:
-                with self._telling:
-                    with self._counting:
-                        self.metrics.hand_over()
-                    self.metrics.look()
-            except Exception:  # noqa: BLE001 - a gauge of the service's own may raise anything; that ends no ticking
-                if not failed:
-                    _log.exception("some metrics are not told")
-                failed = True
+            with self._telling:
+                self._tell()
+
+    def _tell(self) -> None:
+        """Within `_telling`."""
+        with self._counting:
+            self.metrics.hand_over()
+        try:
+            self.metrics.look()
+        except Exception:  # noqa: BLE001 - a gauge of the service's own may raise anything; that ends no ticking
+            if not self._failed:
+                _log.exception("some metrics are not told")
+            self._failed = True
 
 
 class Measured:
     """One request, and the iterable its server asks for the body: done when the server closes it."""
 
-    __slots__ = ("_instrumented", "began_ns", "body", "environ", "here", "status")
+    __slots__ = ("_instrumented", "began_ns", "body", "environ", "here", "rule", "status")
 
     def __init__(self, instrumented: InstrumentedWsgi, environ: Environ, here: trace.Trace) -> None:
         self._instrumented: InstrumentedWsgi | None = instrumented
         self.environ = environ
         self.here = here
+        self.rule: Any = None
         self.status = 500  # until the application says what it is
         self.body: Iterable[bytes] = ()
         self.began_ns = time.perf_counter_ns()
