@@ -2,7 +2,7 @@
 What a cache tells while it works: OpenTelemetry spans of its steps, and how long the remote level took.
 
 Spans are made when the service has set up a tracer provider, and only for what goes past this process: a hit in the
-local level takes less than a tenth of a span's own cost. Otherwise steps are driven as they are: OpenTelemetry is
+local level is to stay as cheap as it is. Otherwise steps are driven as they are: OpenTelemetry is
 never imported here, since a service that has a provider has imported it.
 """
 
