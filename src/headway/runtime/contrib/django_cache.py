@@ -127,7 +127,7 @@ class HeadwayCache(BaseCache):  # type: ignore[misc]  # Django ships no types
 
     def delete(self, key: Any, version: int | None = None) -> bool:
         """See Django; whether there was something is asked first, and may have changed since."""
-        there = self.has_key(key, version)
+        there: bool = self.has_key(key, version)
         self._cache.invalidate(self.make_and_validate_key(key, version))
         return there
 
