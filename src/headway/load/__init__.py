@@ -1,6 +1,9 @@
 """
 The load engine. Scenarios written in Python take their words from here: `from headway.load import Scenario, get, post`.
 
+Times are seconds, rates per second, shares ratios in (0, 1]. What means nothing raises BadInput, with the line of the
+Python file it stands in.
+
 Nothing is imported until such a word is asked for, since every room of the line imports something from this one.
 """
 

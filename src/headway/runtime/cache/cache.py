@@ -6,17 +6,19 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
-from headway.runtime.cache import reading, writing
+from headway.runtime.cache import reading, swapping, writing
 from headway.runtime.cache.effects import Ask, Begin, Join, Load, Run, Sleep
 from headway.runtime.cache.errors import CacheClosed, SourceTimeout
 from headway.runtime.cache.remote import AsyncRemote, async_client
 from headway.runtime.cache.shell import Shell
+from headway.runtime.cache.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from headway.runtime.cache.effects import Steps
     from headway.runtime.cache.policy import Policy
+    from headway.runtime.cache.swapping import Change
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
@@ -61,34 +63,85 @@ class Cache(Shell):
                 core.counts.local_hits += 1
                 return entry.value  # type: ignore[no-any-return]  # what was stored under the key
         self._listen()
-        value: Value = await self._drive(reading.fetch(core, key, source, policy or self.policy))
+        steps = reading.fetch(core, key, source, policy or self.policy)
+        value: Value = await self._drive(watched(core, "get_or_set", key, steps))
         return value
 
     async def get(self, key: str, default: Default | None = None, policy: Policy | None = None) -> Any | Default | None:
-        """What is cached, or the default; nothing is loaded."""
+        """
+        What is cached, or the default; nothing is loaded.
+
+        Raises:
+            CacheDown: the remote level does not answer, and the cache is strict.
+        """
         self._listen()
-        entry = await self._drive(reading.get(self._core, key, policy or self.policy))
+        steps = reading.get(self._core, key, policy or self.policy)
+        entry = await self._drive(watched(self._core, "get", key, steps))
         return default if entry is None else entry.value
 
     async def set(self, key: str, value: object, policy: Policy | None = None) -> bool:
-        """Write a value through to all processes; False: the remote level could not be told yet."""
+        """
+        Write a value through to all processes, newer than every load that has begun.
+
+        Returns:
+            False: the remote level could not be told yet; other processes may have the old one until their ttl.
+
+        Raises:
+            NotCacheable: the codec cannot write it.
+            CacheDown: the remote level does not answer, and the cache is strict.
+        """
         self._listen()
-        return bool(await self._drive(writing.put(self._core, key, value, policy or self.policy)))
+        steps = writing.put(self._core, key, value, policy or self.policy)
+        return bool(await self._drive(watched(self._core, "set", key, steps)))
+
+    async def swap(self, key: str, change: Change, policy: Policy | None = None) -> bool:
+        """
+        Write what `change` makes of the fresh entry (or of None), unless another process wrote meanwhile: then again.
+
+        Args:
+            change: gives (value, ttl in s) or None to leave all as it is; called once a try, so without effects.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            CacheDown: the remote level does not answer, so nothing can be decided; also without `strict`.
+            NotCacheable: the codec cannot write the value.
+        """
+        self._listen()
+        steps = swapping.swap(self._core, key, change, policy or self.policy)
+        return bool(await self._drive(watched(self._core, "swap", key, steps)))
+
+    async def add(self, key: str, value: object, policy: Policy | None = None) -> bool:
+        """Write a value if there is none, decided in one place for all processes; False: there is one. As swap."""
+        chosen = policy or self.policy
+        made = (value, chosen.ttl_of(value) * (1 - chosen.jitter_ratio * self._core.chance()))
+        return await self.swap(key, lambda entry: made if entry is None and made[1] > 0 else None, chosen)
 
     async def invalidate(self, *keys: str) -> bool:
-        """Forget keys in all processes; call it after the commit. False: the remote level could not be told yet."""
+        """
+        Forget keys in all processes; call it after the commit.
+
+        Returns:
+            False: the remote level could not be told yet; it will be when it is back.
+
+        Raises:
+            CacheDown: the remote level does not answer, and the cache is strict.
+        """
         self._listen()
-        return bool(await self._drive(writing.invalidate(self._core, keys)))
+        steps = writing.invalidate(self._core, keys)
+        return bool(await self._drive(watched(self._core, "invalidate", keys[0] if keys else "", steps)))
 
     async def invalidate_tags(self, *tags: str) -> bool:
-        """Forget all entries that have any of these tags: one write a tag, however many entries."""
+        """Forget all entries that have any of these tags: one write a tag, however many entries. As `invalidate`."""
         self._listen()
-        return bool(await self._drive(writing.invalidate_tags(self._core, tags)))
+        steps = writing.invalidate_tags(self._core, tags)
+        return bool(await self._drive(watched(self._core, "invalidate_tags", "", steps)))
 
     async def clear(self) -> bool:
-        """Forget everything of this namespace and version."""
+        """Forget everything of this namespace and version. As `invalidate`."""
         self._listen()
-        return bool(await self._drive(writing.clear(self._core)))
+        return bool(await self._drive(watched(self._core, "clear", "", writing.clear(self._core))))
 
     async def write_through(
         self, key: str, value: Value, write: Callable[[Value], Awaitable[object]], policy: Policy | None = None
@@ -108,6 +161,13 @@ class Cache(Shell):
         Decorate a coroutine function: `@cache.cached("user:{user_id}", tags=("team:{team_id}",))`.
 
         The return annotation is the type that stored values are decoded into, unless the policy has one.
+
+        Args:
+            template: a KeyTemplate that names every parameter.
+            tags: further templates; any parameters.
+
+        Raises:
+            ValueError: a template that does not fit the function.
         """
 
         def decorate(function: Callable[Given, Coroutine[Any, Any, Value]]) -> Cached[Given, Value]:

@@ -75,6 +75,8 @@ class Core:
         self.counts = Counts()
         self.epoch = 0
         self.closed = False
+        self.answered: Callable[[bool, float], None] | None = None
+        # ^ told of each question to the remote level: whether it was answered, and the seconds it took
         self.forget()
 
     def forget(self) -> None:

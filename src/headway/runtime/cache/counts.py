@@ -13,6 +13,8 @@ class Counts:
 
     local_hits: int = 0
     remote_hits: int = 0
+    misses: int = 0
+    """Calls that found it in neither level, without those that joined a flight."""
     loads: int = 0
     load_failures: int = 0
     joined: int = 0

@@ -3,7 +3,8 @@ What can go wrong in a cache, by what the caller can do about it.
 
 CacheError
 ├── CacheDown            the remote level did not answer; seen only by a cache made with strict=True
-│   └── CacheRefused     it answered with an error: out of memory, read-only, no permission
+│   ├── CacheRefused     it answered with an error: out of memory, read-only, no permission
+│   └── CacheNotAsked    it was not asked: its circuit is open, or the cache is closed
 ├── SourceTimeout        the source was not done within hard_timeout_s, and nothing stale could be served
 ├── NotCacheable         the value cannot be written by the cache's codec, or the key's field has no safe text
 └── CacheClosed          the cache was closed while the call was on its way
@@ -22,6 +23,10 @@ class CacheDown(CacheError):
 
 class CacheRefused(CacheDown):
     """The remote level answered with an error."""
+
+
+class CacheNotAsked(CacheDown):
+    """The remote level was not asked at all: its circuit is open after failures in a row, or the cache is closed."""
 
 
 class SourceTimeout(CacheError, TimeoutError):

@@ -25,14 +25,14 @@ class Local:
             raise ValueError(
                 f"the local level may hold {max_entries} entries and {max_bytes} bytes; give at least 1 each"
             )
-        self._max_bytes = max_bytes
+        self.most_bytes = max_bytes
         self._least = -(-max_bytes // max_entries)
         self.clear()
 
     def clear(self) -> None:
         """Forget everything, in constant time."""
         # Bound methods: looked up once, not at each hit.
-        entries: Moka[str, Any] = Moka(self._max_bytes, weigher=self._weight)
+        entries: Moka[str, Any] = Moka(self.most_bytes, weigher=self._weight)
         self.get: Callable[[str], Entry | None] = entries.get
         self._entries = entries
 

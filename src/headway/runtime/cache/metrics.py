@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from headway.runtime.cache.shell import Shell
 
-STATES = frozenset({"local_entries", "local_bytes", "listening", "circuit_open", "untold"})
+STATES = frozenset({"local_entries", "local_bytes", "local_most_bytes", "listening", "circuit_open", "untold"})
 """These go up and down; all others only count."""
 
 

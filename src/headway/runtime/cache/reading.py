@@ -104,6 +104,7 @@ def look(
             if choice is not Choice.SERVE:
                 yield from behind(core, key, found, choice, source, policy)
             return
+        core.counts.misses += 1
         stale = max((each for each in (entry, found) if each is not None), key=lambda each: each.stamp, default=None)
         patient = policy.hard_timeout_s is None and (policy.soft_timeout_s is None or not usable(stale, core.now()))
         steps = load(core, key, flight, source, policy, stale, patient_s=policy.lease_wait_s)
@@ -218,6 +219,7 @@ def get(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
     try:
         found = yield from read(core, key, policy)
         if found is None or core.now() >= found.stale_until:
+            core.counts.misses += 1
             return None
         core.counts.remote_hits += 1
         core.keep(key, flight, found, policy)

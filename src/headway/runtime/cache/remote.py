@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from headway.runtime.cache.breaker import Breaker
 from headway.runtime.cache.counts import Counts
-from headway.runtime.cache.errors import CacheDown, CacheRefused
+from headway.runtime.cache.errors import CacheDown, CacheNotAsked, CacheRefused
 from headway.runtime.cache.server_clock import ServerClock
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def _as_redis(url: str) -> str:
 
 def _allowed(core: Core | Health) -> None:
     if core.closed:
-        raise CacheDown("the cache has been closed")
+        raise CacheNotAsked("the cache has been closed")
     if not core.breaker.allows(core.now()):
         core.counts.remote_skipped += 1
-        raise CacheDown("the remote level is not asked: its circuit is open after failures in a row")
+        raise CacheNotAsked("the remote level is not asked: its circuit is open after failures in a row")
 
 
 def _mapped(core: Core | Health, exc: Exception) -> CacheDown:

@@ -7,9 +7,10 @@ from importlib import resources
 
 
 class Script:
-    """One script: `.text`, and `.digest` as EVALSHA wants it."""
+    """One script: `.name`, `.text`, and `.digest` as EVALSHA wants it."""
 
     def __init__(self, name: str, package: str = __package__) -> None:
+        self.name = name
         self.text = resources.files(package).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
@@ -17,6 +18,7 @@ class Script:
 ACQUIRE = Script("acquire")
 STORE = Script("store")
 PUT = Script("put")
+SWAP = Script("swap")
 INVALIDATE = Script("invalidate")
 BAR = Script("bar")
 SLIDE = Script("slide")

@@ -130,6 +130,7 @@ class Shell:
             **core.counts.as_dict(),
             "local_entries": entries,
             "local_bytes": weight,
+            "local_most_bytes": core.local.most_bytes,
             "listening": int(core.listening),
             "circuit_open": int(core.breaker.is_open),
             "untold": len(core.missed_keys) + len(core.missed_tags),

@@ -7,17 +7,19 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
-from headway.runtime.cache import reading, writing
+from headway.runtime.cache import reading, swapping, writing
 from headway.runtime.cache.effects import Ask, Begin, Join, Load, Run, Sleep
 from headway.runtime.cache.errors import CacheClosed, SourceTimeout
 from headway.runtime.cache.remote import SyncRemote, sync_client
 from headway.runtime.cache.shell import Shell
+from headway.runtime.cache.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from headway.runtime.cache.effects import Steps
     from headway.runtime.cache.policy import Policy
+    from headway.runtime.cache.swapping import Change
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
@@ -55,33 +57,50 @@ class SyncCache(Shell):
                 core.counts.local_hits += 1
                 return entry.value  # type: ignore[no-any-return]  # what was stored under the key
         self._listen()
-        return self._drive(reading.fetch(core, key, source, policy or self.policy))  # type: ignore[no-any-return]
+        steps = reading.fetch(core, key, source, policy or self.policy)
+        return self._drive(watched(core, "get_or_set", key, steps))  # type: ignore[no-any-return]
 
     def get(self, key: str, default: Default | None = None, policy: Policy | None = None) -> Any | Default | None:
-        """What is cached, or the default; nothing is loaded."""
+        """As Cache.get."""
         self._listen()
-        entry = self._drive(reading.get(self._core, key, policy or self.policy))
+        steps = reading.get(self._core, key, policy or self.policy)
+        entry = self._drive(watched(self._core, "get", key, steps))
         return default if entry is None else entry.value
 
     def set(self, key: str, value: object, policy: Policy | None = None) -> bool:
-        """Write a value through to all processes; False: the remote level could not be told yet."""
+        """As Cache.set."""
         self._listen()
-        return bool(self._drive(writing.put(self._core, key, value, policy or self.policy)))
+        steps = writing.put(self._core, key, value, policy or self.policy)
+        return bool(self._drive(watched(self._core, "set", key, steps)))
+
+    def swap(self, key: str, change: Change, policy: Policy | None = None) -> bool:
+        """As Cache.swap."""
+        self._listen()
+        steps = swapping.swap(self._core, key, change, policy or self.policy)
+        return bool(self._drive(watched(self._core, "swap", key, steps)))
+
+    def add(self, key: str, value: object, policy: Policy | None = None) -> bool:
+        """As Cache.add."""
+        chosen = policy or self.policy
+        made = (value, chosen.ttl_of(value) * (1 - chosen.jitter_ratio * self._core.chance()))
+        return self.swap(key, lambda entry: made if entry is None and made[1] > 0 else None, chosen)
 
     def invalidate(self, *keys: str) -> bool:
-        """Forget keys in all processes; call it after the commit. False: the remote level could not be told yet."""
+        """As Cache.invalidate: call it after the commit."""
         self._listen()
-        return bool(self._drive(writing.invalidate(self._core, keys)))
+        steps = writing.invalidate(self._core, keys)
+        return bool(self._drive(watched(self._core, "invalidate", keys[0] if keys else "", steps)))
 
     def invalidate_tags(self, *tags: str) -> bool:
-        """Forget all entries that have any of these tags."""
+        """As Cache.invalidate_tags."""
         self._listen()
-        return bool(self._drive(writing.invalidate_tags(self._core, tags)))
+        steps = writing.invalidate_tags(self._core, tags)
+        return bool(self._drive(watched(self._core, "invalidate_tags", "", steps)))
 
     def clear(self) -> bool:
-        """Forget everything of this namespace and version."""
+        """As Cache.clear."""
         self._listen()
-        return bool(self._drive(writing.clear(self._core)))
+        return bool(self._drive(watched(self._core, "clear", "", writing.clear(self._core))))
 
     def write_through(
         self, key: str, value: Value, write: Callable[[Value], object], policy: Policy | None = None

@@ -60,18 +60,20 @@ def send(core: Core, key: str, value: Any, policy: Policy, flight: Flight) -> St
             core.saw(stamp)
             core.clock.learn(float(reply[1]), asked_at)
             core.missed_keys.discard(key)
+    keep_own(core, key, value, ttl_s, stamp, policy, flight, len(body) + wire.TIMES_BYTES)
+    return told
+
+
+def keep_own(
+    core: Core, key: str, value: Any, ttl_s: float, stamp: float, policy: Policy, flight: Flight, size_bytes: int
+) -> None:
+    """Keep here what was written, unless `flight` heard of something newer meanwhile."""
     now = core.now()
     entry = Entry(
-        value,
-        stamp=stamp,
-        born_at=now,
-        fresh_until=now + ttl_s,
-        tags=policy.tags,
-        size_bytes=len(body) + wire.TIMES_BYTES,
+        value, stamp=stamp, born_at=now, fresh_until=now + ttl_s, tags=policy.tags, size_bytes=size_bytes
     ).under(policy, now, core.chance)
     core.drop([key], spare=flight)  # what is on its way to it is older
     core.keep(key, flight, entry, policy)
-    return told
 
 
 def invalidate(core: Core, keys: Sequence[str]) -> Steps[bool]:

@@ -48,7 +48,7 @@ class Fastly:
     api: str = "https://api.fastly.com"
 
     def purge(self, keys: Iterable[str]) -> None:
-        """Drop every answer that has one of the keys."""
+        """Drop every answer that has one of the keys. Raises PurgeFailed."""
         for some in _parts(checked(keys), FASTLY_MOST_KEYS):
             headers = {"fastly-key": self.token, "surrogate-key": " ".join(some)}
             if self.soft:
@@ -65,7 +65,7 @@ class Cloudflare:
     api: str = "https://api.cloudflare.com/client/v4"
 
     def purge(self, keys: Iterable[str]) -> None:
-        """Drop every answer that has one of the keys as Cache-Tag."""
+        """Drop every answer that has one of the keys as Cache-Tag. Raises PurgeFailed."""
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         for some in _parts(checked(keys), CLOUDFLARE_MOST_TAGS):
             answer = _send("POST", f"{self.api}/zones/{self.zone_id}/purge_cache", headers, {"tags": list(some)})
@@ -84,7 +84,7 @@ class Varnish:
     url: str
 
     def purge(self, keys: Iterable[str]) -> None:
-        """Drop every answer that has one of the keys."""
+        """Drop every answer that has one of the keys. Raises PurgeFailed."""
         wanted = checked(keys)
         if wanted:
             _send("PURGE", self.url, {"xkey-purge": " ".join(wanted)})
@@ -122,7 +122,7 @@ class NginxRefresh:
     secret: str
 
     def purge(self, paths: Iterable[str]) -> None:
-        """Fetch each path anew. Variants by Vary are refreshed only as this request asks for them."""
+        """Fetch each path anew; variants by Vary only as this request asks for them. Raises PurgeFailed."""
         for path in dict.fromkeys(paths):
             _send("GET", f"{self.url.rstrip('/')}{path}", {"x-headway-refresh": self.secret})
 

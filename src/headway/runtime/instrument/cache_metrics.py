@@ -39,6 +39,8 @@ class CacheMetrics:
             buckets=REMOTE_EDGES_S, registry=registry,
         )  # fmt: skip
         for name, cache in self._caches.items():
+            for counter in self._counts.values():
+                counter.labels(name)  # there from the start, at 0: a first increase is one to Prometheus too
             children = {answered: seconds.labels(name, "yes" if answered else "no") for answered in (True, False)}
             cache._core.answered = lambda answered, took_s, children=children: children[answered].observe(took_s)
         self.begin_anew()

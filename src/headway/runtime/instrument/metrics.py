@@ -72,10 +72,14 @@ class Metrics:
         ]
 
     def tick(self, late_s: float) -> None:
-        """The event loop (or the thread) came by, so late; pools, caches and the service's own numbers are read."""
+        """The event loop came by, so late: what it has counted is handed over, and all else is read."""
         if self._lag is not None:
             self._lag.observe(late_s)
         self.hand_over()
+        self.look()
+
+    def look(self) -> None:
+        """Read pools, caches and the service's own numbers."""
         for database in self._databases:
             for pool in database.pools():
                 for name, number in (
@@ -97,17 +101,17 @@ class Metrics:
             self._caches.begin_anew()
 
     def hand_over(self) -> None:
-        """Give prometheus_client what has been counted."""
+        """Give prometheus_client what has been counted; nobody may count meanwhile."""
         self._running.set(self.running)
         self.tally.hand_over(self._seconds, exemplars=FOLDER not in os.environ)
 
     async def show(self, accept: str) -> tuple[bytes, str]:
-        """What Prometheus reads, of all processes, and its content type; exemplars when it asks for OpenMetrics."""
+        """As `text`, with what has been counted since the last tick."""
         self.hand_over()  # here, in the loop's own thread: nobody counts meanwhile
         return await asyncio.to_thread(self.text, accept)
 
     def text(self, accept: str) -> tuple[bytes, str]:
-        """The same of what has been handed over."""
+        """What Prometheus reads, of all processes, and its content type; exemplars when it asks for OpenMetrics."""
         encode, content_type = choose_encoder(accept)
         return encode(self._all_processes()), content_type
 

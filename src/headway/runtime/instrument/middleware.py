@@ -88,7 +88,7 @@ class Instrumented:
             if leave is not None:
                 leave()
             trace._current.reset(before)
-            route = scope.get(ROUTE) or getattr(scope.get("route"), "path", UNMATCHED)
+            route: str = scope.get(ROUTE, "") or getattr(scope.get("route"), "path", UNMATCHED)
             metrics.running -= 1
             metrics.tally.add(scope["method"], route, status, spent_ns / 1e9, here.trace_id if here.sampled else 0)
             if here.sampled and self._exporter is not None:

@@ -95,9 +95,8 @@ class Exporter:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                thread = threading.Thread(target=self._send_on, name="headway-otlp", daemon=True)
-                thread.start()
-                self._thread = thread
+                self._thread = threading.Thread(target=self._send_on, name="headway-otlp", daemon=True)
+                self._thread.start()
 
     def _send_on(self) -> None:
         failed_before = False
