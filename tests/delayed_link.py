@@ -23,7 +23,8 @@ PACKET_BYTES = 1 << 16
 
 class DelayedLink:
     """
-    `near` and `far` are namespaces with the addresses NEAR and FAR; a packet takes `there_s` or `back_s`.
+    `near` and `far` are namespaces with the addresses NEAR and FAR; a packet takes `there_s` or `back_s`. While `cut`
+    is set packets are lost, and nobody is told: no FIN, no RST, no answer.
 
     Raises:
         RuntimeError: this machine does not let us make namespaces or TUN devices, with what it said.
@@ -31,6 +32,7 @@ class DelayedLink:
 
     def __init__(self, *, there_s: float, back_s: float) -> None:
         self.near, self.far = (f"headway-{side}-{os.getpid()}" for side in ("near", "far"))
+        self.cut = threading.Event()
         self._over = threading.Event()
         self._files: list[int] = []
         try:
@@ -92,7 +94,9 @@ class DelayedLink:
             for file in ready:
                 to, delay_s = ways[file]
                 number += 1
-                heapq.heappush(late, (now + delay_s, number, to, os.read(file, PACKET_BYTES)))
+                packet = os.read(file, PACKET_BYTES)
+                if not self.cut.is_set():
+                    heapq.heappush(late, (now + delay_s, number, to, packet))
             while late and late[0][0] <= now:
                 _, _, to, packet = heapq.heappop(late)
                 os.write(to, packet)

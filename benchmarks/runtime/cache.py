@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from cache_peers import Aiocache, BareGet, Cashews, Dogpile, Headway, Peer, Theine
+from cache_peers import Aiocache, BareGet, Cashews, Dogpile, Headway, Peer, Theine, UnboundedGet
 
 from headway.runtime.cache import Cache
 
@@ -80,7 +80,7 @@ async def hits(url: str, quick: bool) -> None:
     others: tuple[type[Peer], ...] = (Theine, Cashews, Aiocache, Dogpile)
     local = [mine, *(kind(url, local=True) for kind in others)]
     one = await compared(local, 2_000 if quick else 20_000, turns)
-    kinds: tuple[type[Peer], ...] = (BareGet, Headway, Cashews, Aiocache, Dogpile)
+    kinds: tuple[type[Peer], ...] = (BareGet, UnboundedGet, Headway, Cashews, Aiocache, Dogpile)
     two = await compared([kind(url, local=False) for kind in kinds], 300 if quick else 2_000, turns)
     shown("a hit in this process", one, "us", "headway")
     shown("a hit in Valkey", two, "us", "redis-py GET")

@@ -55,7 +55,22 @@ class Headway(Peer):
         await self.cache.aclose()
 
 
-class Cashews(Peer):
+class Decorated(Peer):
+    """A cache that is a decorator, on a function that finds the load by its key."""
+
+    cached: Any
+
+    def __init__(self, url: str, *, local: bool, ttl_s: float = TTL_S) -> None:
+        super().__init__(url, local=local, ttl_s=ttl_s)
+        self.loads: dict[str, Callable[[], Awaitable[Any]]] = {}
+
+    async def get(self, key: str, load: Callable[[], Awaitable[Any]]) -> Any:
+        """See Peer."""
+        self.loads[key] = load
+        return await self.cached(key)
+
+
+class Cashews(Decorated):
     """With `lock=True`, its answer to stampedes."""
 
     name = "cashews"
@@ -70,19 +85,13 @@ class Cashews(Peer):
             return await self.loads[key]()
 
         self.cached = cached
-        self.loads: dict[str, Callable[[], Awaitable[Any]]] = {}
-
-    async def get(self, key: str, load: Callable[[], Awaitable[Any]]) -> Any:
-        """See Peer."""
-        self.loads[key] = load
-        return await self.cached(key)
 
     async def close(self) -> None:
         """See Peer."""
         await self.cache.close()
 
 
-class Aiocache(Peer):
+class Aiocache(Decorated):
     """With `cached_stampede`, its answer to stampedes."""
 
     name = "aiocache"
@@ -107,12 +116,6 @@ class Aiocache(Peer):
             return await self.loads[key]()
 
         self.cached = cached
-        self.loads: dict[str, Callable[[], Awaitable[Any]]] = {}
-
-    async def get(self, key: str, load: Callable[[], Awaitable[Any]]) -> Any:
-        """See Peer."""
-        self.loads[key] = load
-        return await self.cached(key)
 
     async def close(self) -> None:
         """See Peer."""
@@ -173,10 +176,11 @@ class BareGet(Peer):
     """redis-py's GET alone: nothing is decoded, nothing loaded."""
 
     name = "redis-py GET"
+    settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, url: str, *, local: bool, ttl_s: float = TTL_S) -> None:
         super().__init__(url, local=local, ttl_s=ttl_s)
-        self.client = redis.asyncio.Redis.from_url(url)
+        self.client = redis.asyncio.Redis.from_url(url, **self.settings)
 
     async def get(self, key: str, load: Callable[[], Awaitable[Any]]) -> Any:
         """See Peer."""
@@ -189,3 +193,10 @@ class BareGet(Peer):
     async def close(self) -> None:
         """See Peer."""
         await self.client.aclose()
+
+
+class UnboundedGet(BareGet):
+    """The same without redis-py's own time limit, which makes a task and two timers for each command."""
+
+    name = "redis-py GET, no limit"
+    settings: ClassVar[dict[str, Any]] = {"socket_timeout": None}

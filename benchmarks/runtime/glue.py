@@ -14,7 +14,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django.conf import settings
 from flask import Flask
@@ -40,7 +40,7 @@ def timed(act: Callable[[], object], calls: int) -> float:
     return (time.perf_counter_ns() - began) / calls / 1e3
 
 
-def compared(acts: dict[str, Callable[[], object]], calls: int) -> dict[str, float]:
+def compared(acts: Mapping[str, Callable[[], object]], calls: int) -> dict[str, float]:
     """Name to the median over the rounds, us a call."""
     seen: dict[str, list[float]] = {name: [] for name in acts}
     names = list(acts)

@@ -18,6 +18,7 @@ from headway.runtime.cache import Cache, CacheClosed, NotCacheable, Policy, Sour
 pytestmark = pytest.mark.anyio
 PLAIN = Policy(ttl_s=60, jitter_ratio=0, early_beta=0)
 REMOTE = PLAIN.but(local=False)
+BOTH = pytest.mark.parametrize("backplane", ["pubsub", "tracking"])
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,10 @@ def test_threads_ask_the_source_once(threaded: SyncCache) -> None:
     assert (source.calls, set(values)) == (1, {1})
 
 
-async def test_an_invalidation_reaches_the_other_processes(valkey_url: str) -> None:
+@BOTH
+async def test_an_invalidation_reaches_the_other_processes(valkey_url: str, backplane: str) -> None:
     """And its own process at once; the copy of another goes within moments, not at its ttl."""
-    async with caches(valkey_url, 2) as (one, other):
+    async with caches(valkey_url, 2, backplane=backplane) as (one, other):
         source = Source()
         assert [await each.get_or_set("k", source) for each in (one, other, other)] == [1, 1, 1]
         assert other.stats()["local_hits"] == 1
@@ -131,9 +133,10 @@ async def test_an_invalidation_reaches_the_other_processes(valkey_url: str) -> N
         assert source.calls == 2
 
 
-async def test_a_slow_load_cannot_bring_back_what_was_invalidated(valkey_url: str) -> None:
+@BOTH
+async def test_a_slow_load_cannot_bring_back_what_was_invalidated(valkey_url: str, backplane: str) -> None:
     """A load that began before goes to its caller, and is kept neither here nor there; who asks after it loads anew."""
-    async with caches(valkey_url, 2) as (one, other):
+    async with caches(valkey_url, 2, backplane=backplane) as (one, other):
         gate, old = asyncio.Event(), "before the commit"
 
         async def slow() -> str:
@@ -154,9 +157,10 @@ async def test_a_slow_load_cannot_bring_back_what_was_invalidated(valkey_url: st
         assert one.stats()["stores_refused"] == 1
 
 
-async def test_a_value_written_through_wins_over_a_load_on_its_way(valkey_url: str) -> None:
+@BOTH
+async def test_a_value_written_through_wins_over_a_load_on_its_way(valkey_url: str, backplane: str) -> None:
     """set() is newer than every load that has begun, in all processes."""
-    async with caches(valkey_url, 2) as (one, other):
+    async with caches(valkey_url, 2, backplane=backplane) as (one, other):
         gate = asyncio.Event()
 
         async def slow() -> int:
@@ -190,9 +194,10 @@ async def test_a_failed_write_leaves_nothing_cached(valkey_url: str) -> None:
         assert await one.get("k") is None
 
 
-async def test_a_tag_s_entries_go_with_one_write(valkey_url: str) -> None:
+@BOTH
+async def test_a_tag_s_entries_go_with_one_write(valkey_url: str, backplane: str) -> None:
     """All entries of a tag, in both levels of both processes; entries of other tags stay."""
-    async with caches(valkey_url, 2) as (one, other):
+    async with caches(valkey_url, 2, backplane=backplane) as (one, other):
         source, team, rest = Source(), PLAIN.but(tags=("team:1",)), PLAIN.but(tags=("team:2",))
         for number in range(20):
             await one.get_or_set(f"k{number}", source, team)
@@ -206,6 +211,18 @@ async def test_a_tag_s_entries_go_with_one_write(valkey_url: str) -> None:
         for number in range(20):
             assert await other.get_or_set(f"k{number}", source, team) > 21
         assert source.calls == 41
+
+
+async def test_without_a_local_level_the_next_read_sees_it_before_any_message(valkey_url: str) -> None:
+    """A process that is deaf to messages, and does not know it: by key, by tag and by clear() what is forgotten is."""
+    async with caches(valkey_url, 2) as (one, deaf):
+        deaf._core.hear = lambda data: None  # type: ignore[method-assign]
+        source, tagged = Source(), REMOTE.but(tags=("team:1",))
+        assert await deaf.get_or_set("k", source, tagged) == 1
+        for number, forget in enumerate((one.invalidate("k"), one.invalidate_tags("team:1"), one.clear())):
+            assert await forget
+            assert await deaf.get_or_set("k", source, tagged) == number + 2
+            assert await deaf.get_or_set("k", source, tagged) == number + 2
 
 
 async def test_clear_forgets_a_whole_cache_and_no_other(valkey_url: str) -> None:

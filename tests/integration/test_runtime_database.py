@@ -290,6 +290,51 @@ def test_many_sessions_each_see_their_own_last_write(servers: Replicated) -> Non
         assert replica_reads > len(histories) / 4
 
 
+def test_a_shared_register_has_a_history_that_its_tokens_explain(servers: Replicated) -> None:
+    """
+    Six clients on one row, through two databases and a replica 400 ms late, handing their tokens to each other. A write
+    adds one, so its value is its place in the register's history. Writes are linearizable; a read returns nothing older
+    than the write its token stands for, whoever made it, and nothing that no write had begun.
+    """
+    urls = [each.url for each in servers.replicas]
+    begun: list[tuple[float, float, int]] = []  # of writes: begin, end, value
+    reads: list[tuple[float, int, int]] = []  # end, what the token stands for, value
+    handed: list[tuple[str | None, int]] = [(None, 0)]
+    with (
+        Database(servers.primary.url, replicas=urls) as one,
+        Database(servers.primary.url, replicas=urls[1:]) as two,
+        ThreadPoolExecutor(6) as crew,
+    ):
+        until_fit(one)
+        until_fit(two)
+
+        def client(number: int) -> None:
+            draw = random.Random(number)
+            for _ in range(12):
+                database, at = draw.choice((one, two)), time.monotonic()
+                with database.session() as session:
+                    with database.write() as connection:
+                        sql = "UPDATE counters SET value = value + 1 WHERE id = 60 RETURNING value"
+                        value = connection.execute(sql).fetchall()[0][0]
+                    begun.append((at, time.monotonic(), value))
+                    handed.append((database.token(session), value))
+                for carried, known in (handed[-1], draw.choice(handed)):
+                    database = draw.choice((one, two))
+                    with database.session(carried):
+                        found = counter(database, 60)
+                    reads.append((time.monotonic(), known, found))
+
+        for done in [crew.submit(client, number) for number in range(6)]:
+            done.result()
+        elsewhere = sum(number for each in (one, two) for why, number in each.reads().items() if "primary" not in why)
+    assert sorted(value for _, _, value in begun) == list(range(1, 73))
+    assert all(value < later for _, end, value in begun for start, _, later in begun if end < start)
+    assert all(found >= known for _, known, found in reads)
+    assert all(found <= sum(start < end for start, _, _ in begun) for end, _, found in reads)
+    assert len(reads) == 144
+    assert elsewhere > 10
+
+
 def test_the_asynchronous_database_reads_its_writes_and_survives_cancelling(servers: Replicated) -> None:
     """The same core: a write is seen through tasks of one session, and a cancelled read gives its connection back."""
 

@@ -47,11 +47,20 @@ def server(one_server: OwnValkey) -> OwnValkey:
 
 
 @pytest.fixture
-def cache(server: OwnValkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncCache]:
+def backplane(request: pytest.FixtureRequest) -> str:
+    """How the cache hears of invalidations."""
+    return getattr(request, "param", "pubsub")
+
+
+BOTH = pytest.mark.parametrize("backplane", ["pubsub", "tracking"], indirect=True)
+
+
+@pytest.fixture
+def cache(server: OwnValkey, monkeypatch: pytest.MonkeyPatch, backplane: str) -> Iterator[SyncCache]:
     """A cache that listens; its heartbeat is quick, so that silence is noticed within a test's time."""
     monkeypatch.setattr(listener, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(listener, "SILENT_S", 0.35)
-    with SyncCache(server.url, namespace="t", policy=PLAIN, timeout_s=TIMEOUT_S) as made:
+    with SyncCache(server.url, namespace="t", policy=PLAIN, timeout_s=TIMEOUT_S, backplane=backplane) as made:
         assert made.listening()
         yield made
 
@@ -64,11 +73,20 @@ def until(holds: Callable[[], object], within_s: float = 8.0) -> None:
         time.sleep(0.01)
 
 
+def cut_channels(server: OwnValkey) -> None:
+    """Close every connection that hears of invalidations, by either way."""
+    channels = [each["id"] for each in server.command("CLIENT LIST") if set(each["flags"]) & set("Pt")]
+    assert channels
+    for one in channels:
+        server.command("CLIENT", "KILL", "ID", one)
+
+
 def script(body: str, *arguments: str) -> list[str]:
     """A command line that runs some Python."""
     return [sys.executable, "-c", textwrap.dedent(body), *arguments]
 
 
+@BOTH
 def test_a_killed_server_costs_no_answer_and_comes_back(server: OwnValkey, cache: SyncCache) -> None:
     """Every call answers; no local copy is served past a missed invalidation; after the restart all is as before."""
     assert cache.get_or_set("k", lambda: 1) == 1
@@ -87,6 +105,7 @@ def test_a_killed_server_costs_no_answer_and_comes_back(server: OwnValkey, cache
     assert cache.get("k", policy=REMOTE) == 4
 
 
+@BOTH
 def test_a_paused_server_holds_nobody_longer_than_the_timeout(server: OwnValkey, cache: SyncCache) -> None:
     """Connections stand and nothing answers: each call ends in time, the circuit opens, it recovers by itself."""
     cache.get_or_set("k", lambda: 1)
@@ -109,14 +128,35 @@ def test_a_paused_server_holds_nobody_longer_than_the_timeout(server: OwnValkey,
     assert cache.get("again", policy=REMOTE) == 6
 
 
+@BOTH
 def test_what_was_invalidated_while_a_process_could_not_hear_is_not_served(server: OwnValkey, cache: SyncCache) -> None:
     """Its channel is cut; another process invalidates; once the channel is back the copy is gone."""
     with SyncCache(server.url, namespace="t", policy=PLAIN) as other:
         assert cache.get_or_set("k", lambda: 1) == 1
-        server.command("CLIENT", "KILL", "TYPE", "pubsub")
+        cut_channels(server)
         other.invalidate("k")
         until(lambda: cache.stats()["flushes"] == 2 and cache.stats()["listening"])
         assert cache.get_or_set("k", lambda: 2) == 2
+
+
+@BOTH
+def test_a_channel_that_its_own_client_mends_has_lost_messages_too(server: OwnValkey, cache: SyncCache) -> None:
+    """Killed five times in a row: not one invalidation that fell between is missed."""
+    with SyncCache(server.url, namespace="t", policy=PLAIN) as other:
+        for number in range(5):
+            until(lambda: cache.stats()["listening"])
+            assert cache.get_or_set("k", lambda number=number: number) == number  # type: ignore[misc]
+            cut_channels(server)
+            other.invalidate("k")
+            until(lambda number=number: cache.get("k") is None)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("backplane", ["tracking"], indirect=True)
+def test_tracking_hears_that_all_was_flushed(server: OwnValkey, cache: SyncCache) -> None:
+    """FLUSHALL by somebody else: local copies go, which no message of ours would have said."""
+    assert cache.get_or_set("k", lambda: 1) == 1
+    server.command("FLUSHALL")
+    until(lambda: cache.get_or_set("k", lambda: 2) == 2)
 
 
 def test_strict_says_that_the_server_is_down(server: OwnValkey) -> None:
@@ -158,6 +198,7 @@ def test_an_evicting_server_loses_entries_and_no_truth(server: OwnValkey, cache:
     assert server.command("INFO", "stats")["evicted_keys"] > 0
 
 
+@BOTH
 def test_a_failover_is_lived_through(server: OwnValkey, cache: SyncCache, room: Path) -> None:
     """The primary becomes a replica: reads go on, an invalidation waits, and is told when there is a primary again."""
     cache.set("k", 1)

@@ -316,10 +316,10 @@ def test_spans_of_opentelemetry_libraries_become_children_of_the_request() -> No
 
     from headway.runtime.instrument.middleware import joiner
 
-    joiner = joiner()
-    assert joiner is not None
+    found = joiner()
+    assert found is not None
     here = trace.begin(PARENT, None, 1.0)
-    leave: Callable[[], None] = joiner[0](here)
+    leave: Callable[[], None] = found[0](here)
     try:
         child = TracerProvider().get_tracer("t").start_span("child")
     finally:

@@ -7,6 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from headway.runtime.cache import reading, swapping, writing
+from headway.runtime.cache.cluster import async_cluster
 from headway.runtime.cache.effects import Ask, Begin, Join, Load, Run, Sleep
 from headway.runtime.cache.errors import CacheClosed, SourceTimeout
 from headway.runtime.cache.remote import AsyncRemote, async_client
@@ -38,7 +39,7 @@ class Cache(Shell):
     _remote: AsyncRemote
 
     def _own_client(self, url: str) -> Any:
-        return async_client(url, self._timeout_s)
+        return (async_cluster if self._cluster else async_client)(url, self._timeout_s)
 
     def _connect(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,9 +59,8 @@ class Cache(Shell):
         """
         core = self._core
         if policy is None or policy.local:
-            entry = core.local.get(key)
-            if entry is not None and entry.epoch == core.epoch and core.now() < entry.refresh_at:
-                core.counts.local_hits += 1
+            entry = core.fresh(key)
+            if entry is not None:
                 return entry.value  # type: ignore[no-any-return]  # what was stored under the key
         self._listen()
         steps = reading.fetch(core, key, source, policy or self.policy)
@@ -283,10 +283,8 @@ class Cached(Generic[Given, Value]):
     async def __call__(self, *args: Given.args, **kwargs: Given.kwargs) -> Value:
         """The cached value, or else the function's."""
         key, cache = self.key(*args, **kwargs), self._cache
-        core = cache._core
-        entry = core.local.get(key)
-        if entry is not None and entry.epoch == core.epoch and core.now() < entry.refresh_at:
-            core.counts.local_hits += 1
+        entry = cache._core.fresh(key)
+        if entry is not None:
             return entry.value  # type: ignore[no-any-return]  # what the function returned
         return await cache.get_or_set(key, lambda: self._function(*args, **kwargs), self._policy(*args, **kwargs))
 

@@ -22,15 +22,13 @@ from headway.runtime.cache.entry import Entry
 from headway.runtime.cache.flight import Flight
 from headway.runtime.cache.local import Local
 from headway.runtime.cache.server_clock import ServerClock
+from headway.runtime.cache.untold import EVERYTHING, Untold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from headway.runtime.cache.codecs import Codec
     from headway.runtime.cache.policy import Policy
-
-EVERYTHING = "*"
-"""The tag that every entry has: its barrier is how a whole cache is cleared."""
 
 FENCE_S = 600.0
 """How long an invalidation is remembered for loads that began before it. A load that takes longer is not stored."""
@@ -43,10 +41,10 @@ HEARTBEAT_S = 1.0
 RENEWED_S = 60.0
 """A load without hard_timeout_s keeps its lease so long: one that hangs must not hold a key for ever."""
 
-MOST_MISSED = 10_000
-"""Invalidations kept for a remote level that is down; one more, and the whole cache is cleared when it is back."""
-
 MOST_BARRIERS = 100_000
+
+MOST_OURS = 1_000
+"""Stamps of our own: forgetting them costs a local copy now and then, never a wrong one."""
 
 
 class Core:
@@ -57,6 +55,7 @@ class Core:
         *,
         namespace: str,
         version: int,
+        one_slot: bool = False,
         codec: Codec,
         remote: bool,
         strict: bool,
@@ -65,7 +64,8 @@ class Core:
         now: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.prefix = f"{namespace}:v{version}:"
+        # In a cluster what stands in braces decides on which server a key lies: all of ours on one, as scripts need it.
+        self.prefix = f"{{{namespace}}}:v{version}:" if one_slot else f"{namespace}:v{version}:"
         self.codec = codec
         self.remote = remote
         self.strict = strict
@@ -86,8 +86,8 @@ class Core:
         self.watchers: set[Flight] = set()
         self.leases: dict[str, tuple[str, float]] = {}  # key to (token, until when it is renewed)
         self.barriers: dict[str, float] = {}
-        self.missed_keys: set[str] = set()
-        self.missed_tags: set[str] = set()
+        self.ours: set[float] = set()  # stamps of our own invalidations, which are not news when we hear of them
+        self.untold = Untold()
         self.listening = False
         self.breaker = Breaker()
         self.clock = ServerClock()
@@ -143,6 +143,14 @@ class Core:
 
     # Entries.
 
+    def fresh(self, key: str) -> Entry | None:
+        """The local entry when it can be served as it is, counted as a hit: the shortest way there is."""
+        entry = self.local.get(key)
+        if entry is None or entry.epoch != self.epoch or self.now() >= entry.refresh_at:
+            return None
+        self.counts.local_hits += 1
+        return entry
+
     def peek(self, key: str) -> Entry | None:
         """The local entry, held against barriers that were raised since it was last looked at."""
         entry = self.local.get(key)
@@ -162,8 +170,10 @@ class Core:
             return True
         return bool(tags) and any(barriers.get(tag, -1.0) >= stamp for tag in tags)
 
-    def unknown_barriers(self, tags: tuple[str, ...]) -> list[str]:
-        """The tags whose barriers must be asked for: all of them while nobody would tell us of a new one."""
+    def unknown_barriers(self, tags: tuple[str, ...], *, sure: bool = False) -> list[str]:
+        """The tags whose barriers must be asked for: all while nobody would tell us, or when telling is too slow."""
+        if sure:
+            return [EVERYTHING, *tags]
         if self.listening and not tags and EVERYTHING in self.barriers:
             return []
         wanted = (EVERYTHING, *tags)
@@ -175,7 +185,10 @@ class Core:
             if len(self.barriers) > MOST_BARRIERS:
                 self.barriers.clear()
             for tag, mark in zip(tags, marks, strict=True):
-                self._raise(tag, float(mark) if mark else -1.0)
+                stamp = float(mark) if mark else -1.0
+                if stamp > self.barriers.get(tag, stamp):  # its message is still on its way: copies are older than it
+                    self.epoch += 1
+                self._raise(tag, stamp)
 
     def decode(self, blob: bytes, policy: Policy) -> Entry | None:
         """The entry in the remote level's bytes; None when unreadable."""
@@ -273,6 +286,22 @@ class Core:
             self.saw(stamp)
             self.drop(names)
 
+    def hear_fence(self, key: str, stamp: float | None) -> None:
+        """The key was invalidated or written through, by us or another, at the stamp (None: it is not known when)."""
+        if stamp in self.ours:
+            return
+        entry = self.local.get(key)
+        if stamp is None or entry is None or entry.stamp < stamp:
+            self.saw(stamp or 0.0)
+            self.drop([key])
+
+    def wrote(self, stamp: float) -> None:
+        """The remote level has given this stamp to an invalidation of ours."""
+        if len(self.ours) >= MOST_OURS:
+            self.ours.clear()
+        self.ours.add(stamp)
+        self.saw(stamp)
+
     def saw(self, stamp: float) -> None:
         """The remote level has given this stamp: what follows has a later one."""
         self.seen = max(self.seen, stamp)
@@ -314,22 +343,3 @@ class Core:
     def _fence(flights: Iterable[Flight]) -> None:
         for flight in flights:
             flight.fenced = True
-
-    def miss_keys(self, keys: Iterable[str]) -> None:
-        """Remember invalidations that the remote level could not be told."""
-        with self.mutex:
-            self.missed_keys.update(keys)
-            if len(self.missed_keys) > MOST_MISSED:
-                self.missed_keys.clear()
-                self.missed_tags.add(EVERYTHING)
-
-    def miss_tags(self, tags: Iterable[str]) -> None:
-        """The same for tags."""
-        with self.mutex:
-            self.missed_tags.update(tags)
-
-    def missed(self, key: str, tags: tuple[str, ...]) -> bool:
-        """Whether the remote level still has what has been invalidated here."""
-        if not self.missed_keys and not self.missed_tags:
-            return False
-        return key in self.missed_keys or not self.missed_tags.isdisjoint((EVERYTHING, *tags))

@@ -7,6 +7,7 @@ CacheError
 │   └── CacheNotAsked    it was not asked: its circuit is open, or the cache is closed
 ├── SourceTimeout        the source was not done within hard_timeout_s, and nothing stale could be served
 ├── NotCacheable         the value cannot be written by the cache's codec, or the key's field has no safe text
+├── CacheMisplaced       the server is one of a cluster, and the cache was not told so
 └── CacheClosed          the cache was closed while the call was on its way
 """
 
@@ -35,6 +36,10 @@ class SourceTimeout(CacheError, TimeoutError):
 
 class NotCacheable(CacheError, TypeError):
     """A value or a key that cannot be written down safely."""
+
+
+class CacheMisplaced(CacheError):
+    """The server is part of a cluster: make the cache with cluster=True."""
 
 
 class CacheClosed(CacheError):

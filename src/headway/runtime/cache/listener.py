@@ -13,15 +13,19 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from headway.runtime.cache.core import HEARTBEAT_S, LEASE_S
 from headway.runtime.cache.effects import Run
-from headway.runtime.cache.errors import CacheDown
+from headway.runtime.cache.errors import CacheDown, CacheError
+from headway.runtime.cache.reading import ask_time
 from headway.runtime.cache.scripts import RELEASE
 from headway.runtime.cache.writing import catch_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from headway.runtime.cache.backplane import Backplane
     from headway.runtime.cache.core import Core
     from headway.runtime.cache.effects import Steps
     from headway.runtime.cache.remote import SyncRemote
@@ -37,12 +41,14 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 class Listener(threading.Thread):
     """See the module. A daemon: it never keeps a process alive."""
 
-    def __init__(self, core: Core, remote: SyncRemote) -> None:
+    def __init__(self, core: Core, remote: SyncRemote, backplane: Callable[[Core, SyncRemote], Backplane]) -> None:
         super().__init__(name="headway-cache-listener", daemon=True)
         self._core = core
         self._remote = remote
+        self._make = backplane
         self._ended = threading.Event()
-        self._pubsub: Any = None
+        self._backplane: Backplane | None = None
+        self._told_why = False
         self.heard_first = threading.Event()
 
     def run(self) -> None:
@@ -51,15 +57,22 @@ class Listener(threading.Thread):
         while not self._ended.is_set():
             try:
                 self._listen()
-            except (RedisError, OSError, CacheDown, AttributeError, ValueError) as exc:
+            except (RedisError, RedisClusterException, OSError, CacheError, AttributeError, ValueError) as exc:
                 # AttributeError and ValueError: redis-py, when `end` closes the connection under it.
                 if self._core.listening:
                     log.warning("the cache's channel was lost, the local level will be flushed: %r", exc)
+                    self._core.clock.forget()
+                    self._core.untold.doubt(self._core.now())
                     pause_s = FIRST_PAUSE_S
+                elif not self._told_why and not self._ended.is_set():
+                    self._told_why = True
+                    log.warning("invalidations by other processes are not heard yet: %s", exc)
             finally:
                 self._core.listening = False
-                with contextlib.suppress(Exception):
-                    self._pubsub.close()
+                lost, self._backplane = self._backplane, None
+                if lost is not None:
+                    with contextlib.suppress(Exception):
+                        lost.close()
             self._ended.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         self._remote.client.close()
@@ -67,32 +80,27 @@ class Listener(threading.Thread):
     def end(self) -> None:
         """Stop, now if possible."""
         self._ended.set()
-        connection = getattr(self._pubsub, "connection", None)
-        sock = getattr(connection, "_sock", None)
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(2)
+        backplane = self._backplane
+        if backplane is not None:
+            backplane.interrupt()
 
     def _listen(self) -> None:
         core = self._core
-        self._pubsub = self._remote.client.pubsub()
-        self._pubsub.subscribe(core.channel)
+        backplane = self._backplane = self._make(core, self._remote)
+        backplane.open(SILENT_S)
+        self._begin()
         heard_at = core.now()
         beat_at = heard_at + HEARTBEAT_S
         while not self._ended.is_set():
-            message = self._pubsub.get_message(timeout=max(0.001, beat_at - core.now()))
+            heard = backplane.hear(max(0.001, beat_at - core.now()))
             now = core.now()
-            if message is not None:
+            if heard:
                 heard_at = now
-                if message["type"] == "message":
-                    core.hear(message["data"])
-                elif message["type"] == "subscribe":
-                    self._begin()
             if now >= beat_at:
                 if now - heard_at > SILENT_S:
                     raise CacheDown(f"no answer for {now - heard_at:.1f} s")
                 beat_at = now + HEARTBEAT_S
-                self._pubsub.ping()
+                backplane.ping()
                 self._beat()
 
     def _begin(self) -> None:
@@ -100,6 +108,7 @@ class Listener(threading.Thread):
         core.flush()
         core.listening = True
         core.breaker.succeeded()
+        self._drive(ask_time(core))
         self._drive(catch_up(core))
         self.heard_first.set()
 

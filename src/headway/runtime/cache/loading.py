@@ -130,7 +130,7 @@ def newer(core: Core, key: str, blob: bytes, policy: Policy) -> Steps[Entry | No
     if entry is None or choose(entry, core.now(), policy) is Choice.LOOK or core.now() >= entry.fresh_until:
         return None
     yield from barriers_of(core, entry, ())
-    return None if core.barred(entry.stamp, entry.tags) or core.missed(key, entry.tags) else entry
+    return None if core.barred(entry.stamp, entry.tags) or core.untold.has(key, entry.tags) else entry
 
 
 def ask_source(core: Core, source: Callable[[], Any], policy: Policy, lease: Lease) -> Steps[Entry]:

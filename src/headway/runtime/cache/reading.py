@@ -13,7 +13,7 @@ from headway.runtime.cache.effects import Ask, Begin, Join, Run
 from headway.runtime.cache.entry import Choice, Entry, choose
 from headway.runtime.cache.errors import CacheDown, SourceTimeout
 from headway.runtime.cache.loading import load
-from headway.runtime.cache.scripts import SLIDE
+from headway.runtime.cache.scripts import NOW, SLIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,12 +168,13 @@ def touch(core: Core, key: str, flight: Flight, entry: Entry, policy: Policy) ->
 
 def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
     """The remote level's entry, fresh or stale; None when there is none that counts, or the level is down."""
-    if not core.remote or core.missed(key, policy.tags):
+    if not core.remote or core.untold.has(key, policy.tags):
         return None
     try:
         if core.clock.unsure(core.now()):
             yield from tell_time(core)
-        unknown = core.unknown_barriers(policy.tags)
+        # Without a local level the promise is that the next read sees it: a message may be on its way still.
+        unknown = core.unknown_barriers(policy.tags, sure=not policy.local)
         if unknown:
             blob, *marks = yield Ask("MGET", core.value_key(key), *map(core.barrier_key, unknown))
             core.learn_barriers(unknown, marks)
@@ -185,17 +186,17 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
         if entry is None:
             return None
         if entry.tags:
-            yield from barriers_of(core, entry, unknown)
+            yield from barriers_of(core, entry, unknown, sure=not policy.local)
     except CacheDown:
         if core.strict:
             raise
         return None
-    return None if core.barred(entry.stamp, entry.tags) or core.missed(key, entry.tags) else entry
+    return None if core.barred(entry.stamp, entry.tags) or core.untold.has(key, entry.tags) else entry
 
 
-def barriers_of(core: Core, entry: Entry, just_asked: Sequence[str]) -> Steps[None]:
+def barriers_of(core: Core, entry: Entry, just_asked: Sequence[str], *, sure: bool = False) -> Steps[None]:
     """Learn the barriers of an entry's tags, where nobody would have told us of them."""
-    others = [tag for tag in core.unknown_barriers(entry.tags) if tag not in just_asked]
+    others = [tag for tag in core.unknown_barriers(entry.tags, sure=sure) if tag not in just_asked]
     if others:
         marks = yield Ask("MGET", *map(core.barrier_key, others))
         core.learn_barriers(others, marks)
@@ -203,10 +204,15 @@ def barriers_of(core: Core, entry: Entry, just_asked: Sequence[str]) -> Steps[No
 
 def tell_time(core: Core) -> Steps[None]:
     """Learn the server's clock, when it is not known."""
+    if core.clock.unsure(core.now()):
+        yield from ask_time(core)
+
+
+def ask_time(core: Core) -> Steps[None]:
+    """Learn the clock of the server that has our keys: in a cluster only a script is sent to that one."""
     asked_at = core.now()
-    if core.clock.unsure(asked_at):
-        seconds, micros = yield Ask("TIME")
-        core.clock.learn(1000 * int(seconds) + int(micros) / 1000, asked_at)
+    seconds, micros = yield Run(NOW, [core.clock_key])
+    core.clock.learn(1000 * int(seconds) + int(micros) / 1000, asked_at)
 
 
 def get(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:

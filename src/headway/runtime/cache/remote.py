@@ -10,12 +10,23 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
 from headway.runtime.cache.breaker import Breaker
 from headway.runtime.cache.counts import Counts
-from headway.runtime.cache.errors import CacheDown, CacheNotAsked, CacheRefused
+from headway.runtime.cache.deadlines import Deadlines
+from headway.runtime.cache.errors import CacheDown, CacheError, CacheMisplaced, CacheNotAsked, CacheRefused
+from headway.runtime.cache.lean import LeanRedis
 from headway.runtime.cache.server_clock import ServerClock
 
 if TYPE_CHECKING:
@@ -32,29 +43,31 @@ TRIES_AGAIN = 1
 def async_client(url: str, timeout_s: float) -> Any:
     """A client of redis-py for asyncio."""
     pool = redis.asyncio.ConnectionPool.from_url(
-        _as_redis(url),
+        as_redis(url),
         socket_connect_timeout=timeout_s,
+        socket_timeout=None,  # AsyncRemote's deadline is around all of it; redis-py's own makes a task for each command
         protocol=2,
         retry=AsyncRetry(NoBackoff(), TRIES_AGAIN, supported_errors=(redis.ConnectionError,)),
     )
-    return redis.asyncio.Redis.from_pool(pool)
+    return LeanRedis.from_pool(pool)
 
 
-def sync_client(url: str, timeout_s: float) -> Any:
+def sync_client(url: str, timeout_s: float, *, protocol: int = 2) -> Any:
     """A client of redis-py for threads."""
     pool = redis.BlockingConnectionPool.from_url(
-        _as_redis(url),
+        as_redis(url),
         max_connections=MOST_CONNECTIONS,
         timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         socket_timeout=timeout_s,
-        protocol=2,
+        protocol=protocol,
         retry=Retry(NoBackoff(), TRIES_AGAIN, supported_errors=(redis.ConnectionError,)),
     )
     return redis.Redis.from_pool(pool)
 
 
-def _as_redis(url: str) -> str:
+def as_redis(url: str) -> str:
+    """The URL as redis-py reads it."""
     for scheme in ("redis://", "rediss://", "unix://"):
         if url.startswith(scheme):
             return url
@@ -73,9 +86,11 @@ def _allowed(core: Core | Health) -> None:
         raise CacheNotAsked("the remote level is not asked: its circuit is open after failures in a row")
 
 
-def _mapped(core: Core | Health, exc: Exception) -> CacheDown:
+def _mapped(core: Core | Health, exc: Exception) -> CacheError:
     """What a failure is to the cache; also moves the breaker."""
-    if isinstance(exc, ResponseError):
+    if isinstance(exc, (MovedError, ClusterCrossSlotError)):
+        return CacheMisplaced(f"this server is part of a cluster ({exc}); make the cache with cluster=True")
+    if isinstance(exc, ResponseError) and not isinstance(exc, ClusterDownError):
         core.breaker.succeeded()
         core.counts.remote_refused += 1
         return CacheRefused(f"the remote level refuses: {exc}")
@@ -101,7 +116,7 @@ class AsyncRemote:
 
     def __init__(self, core: Core | Health, client: Any, timeout_s: float) -> None:
         self._core = core
-        self._timeout_s = timeout_s
+        self._deadlines = Deadlines(timeout_s)
         # Half the price of redis-py's BlockingConnectionPool, which makes a task and two timers for each command.
         self._free = asyncio.Semaphore(MOST_CONNECTIONS)
         self.client = client
@@ -111,16 +126,23 @@ class AsyncRemote:
         core = self._core
         _allowed(core)
         try:
-            async with asyncio.timeout(self._timeout_s), self._free:
-                reply = await self.client.execute_command(*words)
+            with self._deadlines.one():
+                async with self._free:
+                    reply = await self.client.execute_command(*words)
         except NoScriptError:
             raise
-        except (RedisError, OSError) as exc:  # TimeoutError is an OSError
+        except (RedisError, RedisClusterException, OSError) as exc:  # TimeoutError is an OSError
             if isinstance(exc, ReadOnlyError):  # a replica now: the next connection may lead to the new primary
-                await self.client.connection_pool.disconnect(inuse_connections=False)
+                await self._reopen()
             raise _mapped(core, exc) from exc
         core.breaker.succeeded()
         return reply
+
+    async def _reopen(self) -> None:
+        if isinstance(self.client, LeanRedis):
+            await self.client.drop_idle()
+        elif hasattr(self.client, "connection_pool"):
+            await self.client.connection_pool.disconnect(inuse_connections=False)
 
     async def run(self, script: Script, keys: list[str], words: tuple[Any, ...]) -> Any:
         """The reply of a script; raises CacheDown."""
@@ -145,8 +167,8 @@ class SyncRemote:
             reply = self.client.execute_command(*words)
         except NoScriptError:
             raise
-        except (RedisError, OSError) as exc:
-            if isinstance(exc, ReadOnlyError):
+        except (RedisError, RedisClusterException, OSError) as exc:
+            if isinstance(exc, ReadOnlyError) and hasattr(self.client, "connection_pool"):
                 self.client.connection_pool.disconnect(inuse_connections=False)
             raise _mapped(core, exc) from exc
         core.breaker.succeeded()

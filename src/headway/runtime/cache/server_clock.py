@@ -7,6 +7,8 @@ clock that jumps on a web server changes nothing.
 
 from __future__ import annotations
 
+import math
+
 RENEW_S = 30.0
 """Drift between two clocks in half a minute is well below a millisecond (100 ppm: 3 ms)."""
 
@@ -28,8 +30,11 @@ class ServerClock:
         self._asked_at = asked_at
 
     def forget(self) -> None:
-        """The connection was lost: the next server may be another."""
-        self._ahead_ms = None
+        """
+        The connection was lost: the next server may be another, and has to be asked. What was read from the last one
+        and is being decoded still goes by its clock.
+        """
+        self._asked_at = -math.inf
 
     def to_local(self, server_ms: float) -> float:
         """The monotonic time of this process, s, at a time of the server, ms."""

@@ -8,6 +8,8 @@ import weakref
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from headway.runtime.cache.backplane import BACKPLANES, Tracking
+from headway.runtime.cache.cluster import ThreadedCluster
 from headway.runtime.cache.codecs import MessagePack
 from headway.runtime.cache.core import Core
 from headway.runtime.cache.keys import KeyTemplate
@@ -42,7 +44,9 @@ class Shell:
         strict: raise CacheDown when the remote level does not answer, instead of asking the source.
         max_entries, max_bytes: limits of the local level, both kept; bytes are those of encoded values.
         client: makes the client instead, from nothing: for Sentinel, or for settings a URL has no name for.
-        listener_client: the same for the listener, always redis.Redis.
+        listener_client: the same for the listener, always redis.Redis (with protocol=3 for tracking).
+        backplane: how invalidations elsewhere are heard: "pubsub", or "tracking" by the server's own tracking of keys.
+        cluster: the URL is of one node of a cluster. All keys of the namespace and version lie on one of its servers.
 
     Raises:
         ValueError: a URL, a limit or a name that cannot be used.
@@ -62,15 +66,22 @@ class Shell:
         max_bytes: int = LOCAL_BYTES,
         client: Callable[[], Any] | None = None,
         listener_client: Callable[[], Any] | None = None,
+        backplane: str = "pubsub",
+        cluster: bool = False,
     ) -> None:
-        if not namespace or ":" in namespace:
-            raise ValueError(f"the namespace {namespace!r} must have a letter and no ':'")
+        if not namespace or set(namespace) & set(":{}"):
+            raise ValueError(f"the namespace {namespace!r} must have a letter, and no ':' and no brace")
+        if backplane not in BACKPLANES:
+            raise ValueError(f"there is no backplane {backplane!r}; choose one of {', '.join(BACKPLANES)}")
+        if cluster and (backplane != "pubsub" or client is not None):
+            raise ValueError("cluster=True goes with a url and with backplane='pubsub'")
         if (client is None) != (listener_client is None):
             raise ValueError("client and listener_client go together; give both, or a url")
         self.policy = policy or Policy()
         self._core = Core(
             namespace=namespace,
             version=version,
+            one_slot=cluster,
             codec=codec or MessagePack(),
             remote=url is not None or client is not None,
             strict=strict,
@@ -78,8 +89,10 @@ class Shell:
             max_bytes=max_bytes,
         )
         self._timeout_s = timeout_s
+        self._cluster = cluster
+        self._backplane = BACKPLANES[backplane]
         self._client = client or (lambda: self._own_client(str(url)))
-        self._listener_client = listener_client or (lambda: sync_client(str(url), timeout_s))
+        self._listener_client = listener_client or (lambda: self._own_listener_client(str(url)))
         self._listener: Listener | None = None
         self._connect()
         me = weakref.ref(self)
@@ -99,6 +112,11 @@ class Shell:
     @abstractmethod
     def _own_client(self, url: str) -> Any: ...
 
+    def _own_listener_client(self, url: str) -> Any:
+        if self._cluster:
+            return ThreadedCluster(url, self._timeout_s)
+        return sync_client(url, self._timeout_s, protocol=3 if self._backplane is Tracking else 2)
+
     @abstractmethod
     def _connect(self) -> None: ...
 
@@ -111,7 +129,7 @@ class Shell:
         """Start the listener, once."""
         core = self._core
         if self._listener is None and core.remote and not core.closed:
-            listener = Listener(core, SyncRemote(core, self._listener_client()))
+            listener = Listener(core, SyncRemote(core, self._listener_client()), self._backplane)
             with core.mutex:
                 first, self._listener = self._listener is None, self._listener or listener
             if first:
@@ -133,7 +151,7 @@ class Shell:
             "local_most_bytes": core.local.most_bytes,
             "listening": int(core.listening),
             "circuit_open": int(core.breaker.is_open),
-            "untold": len(core.missed_keys) + len(core.missed_tags),
+            "untold": len(core.untold),
         }
 
     def _of_function(

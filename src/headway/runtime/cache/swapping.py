@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.runtime.cache import wire
-from headway.runtime.cache.core import EVERYTHING
 from headway.runtime.cache.effects import Ask, Run
 from headway.runtime.cache.entry import Entry
 from headway.runtime.cache.reading import barriers_of, tell_time
 from headway.runtime.cache.scripts import SWAP
+from headway.runtime.cache.untold import EVERYTHING
 from headway.runtime.cache.writing import FENCE_MS, keep_own
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def standing(core: Core, key: str, policy: Policy) -> Steps[tuple[Any, Entry | N
     if entry is None or core.now() >= entry.fresh_until:
         return stamp, None
     yield from barriers_of(core, entry, ())
-    return stamp, None if core.barred(entry.stamp, entry.tags) or core.missed(key, entry.tags) else entry
+    return stamp, None if core.barred(entry.stamp, entry.tags) or core.untold.has(key, entry.tags) else entry
 
 
 def written(
@@ -91,9 +91,9 @@ def written(
     reply = yield Run(SWAP, names, *times_ms, body, *told)
     if not reply:
         return False
-    core.saw(float(reply[0]))
+    core.wrote(float(reply[0]))
     core.clock.learn(float(reply[1]), asked_at)
-    core.missed_keys.discard(key)
+    core.untold.tell(core.now(), keys=[key])
     keep_own(core, key, value, ttl_s, float(reply[0]), policy, flight, size_bytes)
     return True
 

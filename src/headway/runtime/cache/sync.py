@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from headway.runtime.cache import reading, swapping, writing
+from headway.runtime.cache.cluster import ThreadedCluster
 from headway.runtime.cache.effects import Ask, Begin, Join, Load, Run, Sleep
 from headway.runtime.cache.errors import CacheClosed, SourceTimeout
 from headway.runtime.cache.remote import SyncRemote, sync_client
@@ -41,7 +42,7 @@ class SyncCache(Shell):
     _remote: SyncRemote
 
     def _own_client(self, url: str) -> Any:
-        return sync_client(url, self._timeout_s)
+        return ThreadedCluster(url, self._timeout_s) if self._cluster else sync_client(url, self._timeout_s)
 
     def _connect(self) -> None:
         self._free = threading.BoundedSemaphore(MOST_THREADS)
@@ -52,9 +53,8 @@ class SyncCache(Shell):
         """As Cache.get_or_set."""
         core = self._core
         if policy is None or policy.local:
-            entry = core.local.get(key)
-            if entry is not None and entry.epoch == core.epoch and core.now() < entry.refresh_at:
-                core.counts.local_hits += 1
+            entry = core.fresh(key)
+            if entry is not None:
                 return entry.value  # type: ignore[no-any-return]  # what was stored under the key
         self._listen()
         steps = reading.fetch(core, key, source, policy or self.policy)
@@ -204,10 +204,8 @@ class SyncCached(Generic[Given, Value]):
     def __call__(self, *args: Given.args, **kwargs: Given.kwargs) -> Value:
         """The cached value, or else the function's."""
         key, cache = self.key(*args, **kwargs), self._cache
-        core = cache._core
-        entry = core.local.get(key)
-        if entry is not None and entry.epoch == core.epoch and core.now() < entry.refresh_at:
-            core.counts.local_hits += 1
+        entry = cache._core.fresh(key)
+        if entry is not None:
             return entry.value  # type: ignore[no-any-return]  # what the function returned
         return cache.get_or_set(key, lambda: self._function(*args, **kwargs), self._policy(*args, **kwargs))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.runtime.cache import wire
-from headway.runtime.cache.core import EVERYTHING, FENCE_S
+from headway.runtime.cache.core import FENCE_S
 from headway.runtime.cache.effects import Run
 from headway.runtime.cache.entry import Entry
 from headway.runtime.cache.errors import CacheDown
 from headway.runtime.cache.policy import LONGEST_S
 from headway.runtime.cache.scripts import BAR, INVALIDATE, PUT
+from headway.runtime.cache.untold import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,15 +52,15 @@ def send(core: Core, key: str, value: Any, policy: Policy, flight: Flight) -> St
         try:
             reply = yield Run(PUT, keys, *times_ms, body, FENCE_MS, core.channel, core.message("key", [key]))
         except CacheDown:
-            core.miss_keys([key])
+            core.untold.miss(keys=[key])
             if core.strict:
                 raise
             told = False
         else:
             stamp = float(reply[0])
-            core.saw(stamp)
+            core.wrote(stamp)
             core.clock.learn(float(reply[1]), asked_at)
-            core.missed_keys.discard(key)
+            core.untold.tell(core.now(), keys=[key])
     keep_own(core, key, value, ttl_s, stamp, policy, flight, len(body) + wire.TIMES_BYTES)
     return told
 
@@ -87,7 +88,7 @@ def invalidate(core: Core, keys: Sequence[str]) -> Steps[bool]:
     try:
         yield from send_keys(core, keys)
     except CacheDown:
-        core.miss_keys(keys)
+        core.untold.miss(keys=keys)
         if core.strict:
             raise
         return False
@@ -99,10 +100,9 @@ def send_keys(core: Core, keys: Sequence[str]) -> Steps[None]:
     names = [core.clock_key]
     for key in keys:
         names += (core.value_key(key), core.lease_key(key), core.fence_key(key))
-    core.saw(float((yield Run(INVALIDATE, names, FENCE_MS, core.channel, core.message("key", keys)))))
+    core.wrote(float((yield Run(INVALIDATE, names, FENCE_MS, core.channel, core.message("key", keys)))))
     core.drop(keys)  # again: a copy may have been read since, before the remote level forgot its own
-    with core.mutex:
-        core.missed_keys.difference_update(keys)
+    core.untold.tell(core.now(), keys=keys)
 
 
 def invalidate_tags(core: Core, tags: Sequence[str]) -> Steps[bool]:
@@ -117,7 +117,7 @@ def invalidate_tags(core: Core, tags: Sequence[str]) -> Steps[bool]:
         yield from send_tags(core, tags)
     except CacheDown:
         core.flush()  # which entries have the tags is written in the entries alone
-        core.miss_tags(tags)
+        core.untold.miss(tags=tags)
         if core.strict:
             raise
         return False
@@ -129,13 +129,12 @@ def send_tags(core: Core, tags: Sequence[str]) -> Steps[None]:
     names = [core.clock_key, *map(core.barrier_key, tags)]
     stamp = float((yield Run(BAR, names, int(LONGEST_S * 1000), core.channel, core.message("tag", tags))))
     core.raise_barriers(tags, stamp)
-    with core.mutex:
-        core.missed_tags.difference_update(tags)
+    core.untold.tell(core.now(), tags=tags)
 
 
 def catch_up(core: Core) -> Steps[None]:
     """Tell the remote level, now that it is back, what it could not be told."""
-    tags, keys = sorted(core.missed_tags), sorted(core.missed_keys)
+    tags, keys = sorted(core.untold.tags), sorted(core.untold.keys)
     if tags:
         yield from send_tags(core, tags)
     for begin in range(0, len(keys), 500):

@@ -7,6 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from headway.runtime.cache.cluster import ThreadedCluster, async_cluster
 from headway.runtime.cache.errors import CacheDown
 from headway.runtime.cache.remote import AsyncRemote, Health, SyncRemote, async_client, sync_client
 from headway.runtime.debounce.plan import CALL, CLAIM, DONE, LONGEST_NAP_S, MOST_TRIES, Act, Answer, Edge, Plan
@@ -33,13 +34,14 @@ class _Made:
         lease_s: float = 30.0,
         down_fires: bool = True,
         timeout_s: float = TIMEOUT_S,
+        cluster: bool = False,
     ) -> None:
         self.plan = Plan(name=name, window_s=window_s, edge=edge, longest_s=longest_s, lease_s=lease_s)
         self._health = Health()
         self._down_fires = down_fires
-        self._connect(url, timeout_s)
+        self._connect(url, timeout_s, cluster)
 
-    def _connect(self, url: str, timeout_s: float) -> None:
+    def _connect(self, url: str, timeout_s: float, cluster: bool) -> None:
         raise NotImplementedError
 
     def _when_down(self, exc: CacheDown) -> Answer:
@@ -62,11 +64,13 @@ class Debounce(_Made):
 
     Args:
         url, name, window_s, edge, longest_s, lease_s: the server, and what plan.Plan says.
+        cluster: the URL is of one node of a cluster; what is recorded of one name lies on one of its servers.
         down_fires: what a leading call is told when the server does not answer: fire (rather twice than never) or skip.
     """
 
-    def _connect(self, url: str, timeout_s: float) -> None:
-        self._remote = AsyncRemote(self._health, async_client(url, timeout_s), timeout_s)
+    def _connect(self, url: str, timeout_s: float, cluster: bool) -> None:
+        client = (async_cluster if cluster else async_client)(url, timeout_s)
+        self._remote = AsyncRemote(self._health, client, timeout_s)
 
     async def call(self, key: str, payload: Any = None) -> Answer:
         """
@@ -116,8 +120,9 @@ class Debounce(_Made):
 class SyncDebounce(_Made):
     """For threads; as Debounce."""
 
-    def _connect(self, url: str, timeout_s: float) -> None:
-        self._remote = SyncRemote(self._health, sync_client(url, timeout_s))
+    def _connect(self, url: str, timeout_s: float, cluster: bool) -> None:
+        client = ThreadedCluster(url, timeout_s) if cluster else sync_client(url, timeout_s)
+        self._remote = SyncRemote(self._health, client)
 
     def call(self, key: str, payload: Any = None) -> Answer:
         """As Debounce.call."""

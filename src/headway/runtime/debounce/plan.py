@@ -55,7 +55,7 @@ class Plan:
     One kind of act.
 
     Args:
-        name: names the keys in the server: `debounce:<name>:...`.
+        name: names the keys in the server: `debounce:{<name>}:...`, all in one slot of a cluster.
         window_s: how long after firing calls are skipped, and how long it has to be quiet before the trailing call.
         longest_s: a trailing call waits no longer than this, however often it is called; None: for ever.
         lease_s: an act that a worker has taken, and not done by then, is given to another.
@@ -70,8 +70,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.window_s < 0.001 or self.lease_s < 0.001:
             raise ValueError(f"window_s {self.window_s} and lease_s {self.lease_s} must be at least 0.001")
-        if not self.name or ":" in self.name:
-            raise ValueError(f"the name {self.name!r} must have a letter and no ':'")
+        if not self.name or set(self.name) & set(":{}"):
+            raise ValueError(f"the name {self.name!r} must have a letter, and no ':' and no brace")
 
     def call(self, key: str, payload: Any) -> tuple[list[str], tuple[Any, ...]]:
         """Keys and words of CALL."""
@@ -95,4 +95,4 @@ class Plan:
         return Act(reply[0].decode(), msgspec.msgpack.decode(reply[1]), reply[2], int(reply[3]))
 
     def _of(self, what: str, key: str | None = None) -> str:
-        return f"debounce:{self.name}:{what}" + ("" if key is None else f":{key}")
+        return f"debounce:{{{self.name}}}:{what}" + ("" if key is None else f":{key}")
