@@ -23,7 +23,7 @@ from shop.many import Many
 from shop.shapes import NewOrder, Rename
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
     from typing import TypeVar
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _LIMIT = re.compile(rb"limit=(100|[1-9][0-9]?)")
 _EMAIL = re.compile(r"[^@\s\0]+@[^@\s\0]+")
 _LONGEST_EMAIL = 254
-_CARRIES = frozenset({b"cookie", carry.HEADER.encode()})
+_SEEN_HEADER, _SEEN_COOKIE = carry.HEADER.encode(), carry.COOKIE.encode()
 _JSON = (b"content-type", JSON.encode())
 
 
@@ -62,7 +62,7 @@ class Hot:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         route, which, template = _find(scope)
-        if route is None or any(name in _CARRIES for name, _ in scope["headers"]):
+        if route is None or _has_written(scope["headers"]):
             await self._app(scope, receive, send)
             return
         scope["route"] = template
@@ -150,6 +150,11 @@ _ROUTES: dict[tuple[str, str, str, str], tuple[Route, _Template]] = {
     ("PUT", "users", "{id}", ""): (Hot._rename, _Template(path="/users/{id}")),
     ("POST", "orders", "", ""): (Hot._place, _Template(path="/orders")),
 }
+
+
+def _has_written(headers: Iterable[Header]) -> bool:
+    """Whether the client brings back what `ReadYourWrites` gave it."""
+    return any(name == _SEEN_HEADER or (name == b"cookie" and _SEEN_COOKIE in value) for name, value in headers)
 
 
 async def _read(shape: type[Body], scope: Scope, receive: Receive) -> tuple[Body | None, Receive]:
