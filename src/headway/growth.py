@@ -8,14 +8,11 @@ story, which are told beside it as the story's.
 from __future__ import annotations
 
 import statistics
-import time
-import urllib.request
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headway import breakpoint as search
-from headway import line
-from headway.errors import LabFailed
+from headway import growth_page, line
 from headway.evidence import reading
 from headway.lab import Lab, shop_folder
 from headway.lab import sources as lab_sources
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headway.gate.breakpoint import Found
+    from headway.growth_page import Page
     from headway.lab import LabStatus
     from headway.model import Evidence, Promise, Statement
 
@@ -35,8 +33,6 @@ INCREMENT = "0050"
 WITHIN_RATIO = 0.2
 TIMEOUT_S = 2.0
 """An answer that takes twenty times the promise counts as failed, and so a try ends soon after its last request."""
-PAGE = "/users?limit=20&offset={offset}"
-FROM_EDGE = frozenset({"HIT", "STALE", "UPDATING"})
 SERVED = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
 
 
@@ -140,17 +136,6 @@ class Reached:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
-    """The page of users in one form: how long it takes when nothing else goes on, in milliseconds."""
-
-    form: str
-    what: str
-    median_ms: float
-    slowest_ms: float
-    requests: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Growth:
     """The steps measured, and the N+1 page."""
 
@@ -196,7 +181,7 @@ def measure(
             status = lab.up(
                 step.stage, scale, settings=step.settings, tell_edge=step.tell_edge, app_servers=step.app_servers
             )
-            pages += _pages(step, status)
+            pages += growth_page.timed(step.name, status)
             start = effort.start_per_s or max((step.start_per_s, *(each.promised_per_s for each in measured)))
             own = replace(effort, start_per_s=start, duration_s=effort.duration_s or step.duration_s)
             one, evidence = _step(step, status, promise, root, own, say)
@@ -342,41 +327,3 @@ def _cores(evidence: Evidence, began_s: float, ended_s: float) -> dict[str, floa
         kind = name.partition("-")[0]
         kinds[kind] = kinds.get(kind, 0.0) + statistics.fmean(values)
     return dict(sorted(kinds.items()))
-
-
-def _pages(step: Step, status: LabStatus) -> list[Page]:
-    """The N+1 page in the forms that this step has: naive, joined, kept by the edge."""
-    if status.app_url is None:
-        raise LabFailed("the lab is not up", next_act="start it: headway lab up --stage 1")
-    origin = next(each.url for each in status.services if each.name == "app-1")
-    if step.name == "2":
-        return [_timed("naive", "one statement a user, no index", origin, range(0, 100, 20))]
-    if step.name == "4":
-        offsets = range(0, 400, 20)
-        return [
-            _timed("joined", "two statements, an index", origin, offsets),
-            _timed("cached", "kept by the edge", status.app_url, offsets, kept=True),
-        ]
-    return []
-
-
-def _timed(form: str, what: str, url: str, offsets: Sequence[int], *, kept: bool = False) -> Page:
-    """
-    The page timed at each offset. `kept`: asked once before, so that the timed answers come from the edge.
-
-    Raises:
-        LabFailed: an answer that should have come from the edge did not.
-    """
-    took: list[float] = []
-    for offset in offsets:
-        address = url + PAGE.format(offset=offset)
-        for last in (False, True) if kept else (True,):
-            began = time.perf_counter()
-            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - the lab's own address
-                answer.read()
-                status = answer.headers.get("X-Cache")
-            if last:
-                took.append((time.perf_counter() - began) * 1e3)
-        if kept and status not in FROM_EDGE:
-            raise LabFailed(f"the edge did not keep {address}: {status}", next_act="see 'headway lab logs nginx'")
-    return Page(form=form, what=what, median_ms=statistics.median(took), slowest_ms=max(took), requests=len(took))

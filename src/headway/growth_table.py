@@ -12,7 +12,8 @@ from headway.report.words import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headway.growth import Growth, Page, Reached
+    from headway.growth import Growth, Reached
+    from headway.growth_page import Page
 
 HEADS = (
     "stage", "P95 <", "req/s", "broke at", "P50 ms", "P95 ms", "P99 ms", "failed", "queries/s", "query ms", "edge",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from headway import growth
-from headway.growth import Growth, Page, Reached
+from headway.growth import Growth, Reached
+from headway.growth_page import Page
 from headway.growth_table import as_json, as_text
 
 HELD = Reached(
