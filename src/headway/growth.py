@@ -8,18 +8,16 @@ story, which are told beside it as the story's.
 from __future__ import annotations
 
 import statistics
-import time
-import urllib.request
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headway import breakpoint as search
-from headway import line
-from headway.errors import LabFailed
+from headway import growth_page, line
 from headway.evidence import reading
 from headway.lab import Lab, shop_folder
 from headway.lab import sources as lab_sources
-from headway.model import State, Subject
+from headway.lab.stages import TUNED_APP_SERVERS, TUNED_SETTINGS
+from headway.model import Side, State, Subject
 from headway.report.figures import QUANTILES, figures
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headway.gate.breakpoint import Found
+    from headway.growth_page import Page
     from headway.lab import LabStatus
     from headway.model import Evidence, Promise, Statement
 
@@ -34,8 +33,6 @@ INCREMENT = "0050"
 WITHIN_RATIO = 0.2
 TIMEOUT_S = 2.0
 """An answer that takes twenty times the promise counts as failed, and so a try ends soon after its last request."""
-PAGE = "/users?limit=20&offset={offset}"
-FROM_EDGE = frozenset({"HIT", "STALE", "UPDATING"})
 SERVED = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
 
 
@@ -45,14 +42,14 @@ class Effort:
     What the search at each step may cost.
 
     `duration_s`: of a first try; the gate calls nothing that is shorter than ten. `warmup_s`: before each try; an edge
-    is warm for the wanted answers after three. `allowed_s`: of load, the confirming tries included. `start_per_s`: the
-    first rate of the first step; a later one begins where the one before ended. `most_per_s`: no higher rate is tried.
+    is warm for the wanted answers after three. `allowed_s`: of load for each search, the confirming tries included.
+    `start_per_s`: the first rate to try. None, of either: the step's own. `most_per_s`: no higher rate is tried.
     """
 
-    duration_s: float = 10.0
+    duration_s: float | None = None
     warmup_s: float = 3.0
     allowed_s: float = 180.0
-    start_per_s: float = 20.0
+    start_per_s: float | None = None
     most_per_s: float = 30_000.0
 
 
@@ -61,26 +58,40 @@ class Step:
     """
     One configuration of the lab.
 
-    `story_per_s` is what the classic story says of its stage.
+    `story_per_s` is what the classic story says of its stage. `start_per_s` is the first rate to try, `duration_s` how
+    long: that at most 1% fail takes 400 requests to be sure of. `app_servers`: None is the stage's.
     """
 
     name: str
     stage: int
     what: str
     story_per_s: float
+    start_per_s: float
+    duration_s: float = 10.0
+    app_servers: int | None = None
     settings: Mapping[str, str] | None = None
     tell_edge: bool = False
 
 
 STEPS = (
-    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100),
-    Step(name="2", stage=2, what="and a pool", story_per_s=500),
-    Step(name="3", stage=3, what="and cache, edge, three app servers", story_per_s=5_000),
-    Step(name="4", stage=4, what="and indexes, statements, replica", story_per_s=15_000),
-    Step(name="4 tuned", stage=4, what="and edge told of updates, copies in processes", story_per_s=15_000,
-         settings={"SHOP_CACHE_LOCAL": "1"}, tell_edge=True),
+    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100, start_per_s=32),
+    Step(name="2", stage=2, what="and a pool", story_per_s=500, start_per_s=32),
+    Step(name="3", stage=3, what="and cache, edge, three app servers", story_per_s=5_000, start_per_s=25,
+         duration_s=20.0),
+    Step(name="4", stage=4, what="and indexes, statements, replica", story_per_s=15_000, start_per_s=500),
+    Step(name="4 tuned", stage=4, what="one app server whose statements gather, edge told of updates, copies in it",
+         story_per_s=15_000, start_per_s=7_500, app_servers=TUNED_APP_SERVERS, settings=TUNED_SETTINGS,
+         tell_edge=True),
 )  # fmt: skip
 
+LATER_MS = 500.0
+"""Where no rate has the promised P95, the highest at which it stays below what the story began with is sought."""
+LATER_DURATION_S = 24.0
+LATER_TIMEOUT_S = 5.0
+LATER_LENGTHS, LATER_OVERHEAD_S = 5, 60.0
+"""One try and two twice as long, and what they take besides."""
+SHORTEST_S = 10.0
+"""The gate calls nothing that is shorter."""
 STORY_BEFORE = "500 ms P95, 200 ms queries, 0% hits"
 STORY_AFTER = "50 ms P95, 20 ms queries, 85% hits"
 STORY_PAGE_MS = {"naive": 5_000.0, "joined": 50.0, "cached": 2.0}
@@ -91,6 +102,8 @@ class Reached:
     """
     What one step withstood. None: no rate held, or not seen.
 
+    `limit_ms` is the P95 that was to hold: the promised one, or LATER_MS where that held at no rate; `promised_why` is
+    then why not.
     `queries_per_s` are calls of the primary's statements, BEGIN and COMMIT left out; `query_ms` their mean.
     `edge_ratio`, `cache_ratio`: what each of the two answered of what it was asked for. `cpu_ratio`: of all cores of
     the machine; `cores`: how many of them each kind of service kept busy. The rest is the generator's and the kernel's.
@@ -102,6 +115,8 @@ class Reached:
     confirmed: bool
     stopped: str
     why: str = ""
+    limit_ms: float | None = None
+    promised_why: str = ""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -114,16 +129,10 @@ class Reached:
     cores: Mapping[str, float] | None = None
     run: str = ""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """The page of users in one form: how long it takes when nothing else goes on, in milliseconds."""
-
-    form: str
-    what: str
-    median_ms: float
-    slowest_ms: float
-    requests: int
+    @property
+    def promised_per_s(self) -> float:
+        """The rate that held by the promise itself; 0: none did."""
+        return 0.0 if self.rate_per_s is None or self.limit_ms == LATER_MS else self.rate_per_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,11 +178,14 @@ def measure(
     try:
         for step in steps:
             say(f"step {step.name}: {step.what}")
-            status = lab.up(step.stage, scale, settings=step.settings, tell_edge=step.tell_edge)
-            pages += _pages(step, status)
-            start = max((each.rate_per_s for each in measured if each.rate_per_s), default=effort.start_per_s)
-            found, evidence = _searched(status, promise, root, start, effort, say)
-            measured.append(reached(step, found, evidence))
+            status = lab.up(
+                step.stage, scale, settings=step.settings, tell_edge=step.tell_edge, app_servers=step.app_servers
+            )
+            pages += growth_page.timed(step.name, status)
+            start = effort.start_per_s or max((step.start_per_s, *(each.promised_per_s for each in measured)))
+            own = replace(effort, start_per_s=start, duration_s=effort.duration_s or step.duration_s)
+            one, evidence = _step(step, status, promise, root, own, say)
+            measured.append(one)
             cores = evidence.machine.cores
     finally:
         if not keep:
@@ -191,27 +203,62 @@ def _of_all_requests(promise: Promise) -> Promise:
     held = (
         each
         for each in promise.criteria
-        if all(clause.subject is Subject.LATENCY and clause.route is None for clause in each.clauses)
+        if all(
+            clause.subject is Subject.LATENCY and clause.side is Side.CLIENT and clause.route is None
+            for clause in each.clauses
+        )
     )
     return replace(promise, criteria=tuple(held))
 
 
+def _limited(promise: Promise, limit_ms: float) -> Promise:
+    """The same latencies, with another limit."""
+    return replace(
+        promise,
+        criteria=tuple(
+            replace(
+                each, text=f"P95 <{limit_ms:g}ms",
+                clauses=tuple(replace(clause, limit=limit_ms * 1e6) for clause in each.clauses),
+            )
+            for each in promise.criteria
+        ),
+    )  # fmt: skip
+
+
+def _limit_ms(promise: Promise) -> float:
+    """The strictest of its limits."""
+    return min(clause.limit for each in promise.criteria for clause in each.clauses if clause.limit is not None) / 1e6
+
+
+def _step(
+    step: Step, status: LabStatus, promise: Promise, root: Path, effort: Effort, say: Callable[[str], None]
+) -> tuple[Reached, Evidence]:
+    """What one step withstands: by the promise, or, when it breaks at every rate, by LATER_MS."""
+    found, evidence = _searched(status, promise, root, effort, say)
+    longest_s = (effort.allowed_s - LATER_OVERHEAD_S) / LATER_LENGTHS
+    if found.holds_per_s is not None or found.breaks_per_s is None or longest_s < SHORTEST_S:
+        return replace(reached(step, found, evidence), limit_ms=_limit_ms(promise)), evidence
+    say(f"no rate is known to have P95 < {_limit_ms(promise):g} ms; looking for the highest with P95 < {LATER_MS:g} ms")
+    broken = next(each for each in found.probes if each.rate_per_s == found.breaks_per_s and each.state is State.BROKEN)
+    slow = replace(effort, start_per_s=broken.rate_per_s / 2, duration_s=min(LATER_DURATION_S, longest_s))
+    later, evidence = _searched(status, _limited(promise, LATER_MS), root, slow, say, timeout_s=LATER_TIMEOUT_S)
+    why = f"{broken.why} at {broken.rate_per_s:,.10g} req/s"
+    return replace(reached(step, later, evidence), limit_ms=LATER_MS, promised_why=why), evidence
+
+
 def _searched(
-    status: LabStatus,
-    promise: Promise,
-    root: Path,
-    start_per_s: float,
-    effort: Effort,
-    say: Callable[[str], None],
-) -> tuple[Found, Evidence]:
-    """The breakpoint of one step. It begins where the step before ended, and looks below when that is too much."""
+    status: LabStatus, promise: Promise, root: Path, effort: Effort, say: Callable[[str], None],
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[Found, Evidence]:  # fmt: skip
+    """The breakpoint of one step. It looks below the first rate when that is too much."""
     sources = lab_sources(status)
     scenario = line.find_scenario(None, promise, sources.target_url)
-    short = replace(scenario.default_phase, warmup_s=effort.warmup_s, timeout_s=TIMEOUT_S)
+    short = replace(scenario.default_phase, warmup_s=effort.warmup_s, timeout_s=timeout_s)
     scenario = replace(scenario, default_phase=short)
+    start_per_s, duration_s = effort.start_per_s or STEPS[0].start_per_s, effort.duration_s or STEPS[0].duration_s
     bounds = search.bounds(
         scenario, start_per_s=min(start_per_s, effort.most_per_s), most_per_s=effort.most_per_s,
-        duration_s=effort.duration_s, within_ratio=WITHIN_RATIO, allowed_s=effort.allowed_s,
+        duration_s=duration_s, within_ratio=WITHIN_RATIO, allowed_s=effort.allowed_s,
     )  # fmt: skip
     searched = search.find(promise, scenario, sources, root=root, means=line.ORDINARY, bounds=bounds, say=say)
     return searched.found, reading.read(searched.folder)
@@ -280,41 +327,3 @@ def _cores(evidence: Evidence, began_s: float, ended_s: float) -> dict[str, floa
         kind = name.partition("-")[0]
         kinds[kind] = kinds.get(kind, 0.0) + statistics.fmean(values)
     return dict(sorted(kinds.items()))
-
-
-def _pages(step: Step, status: LabStatus) -> list[Page]:
-    """The N+1 page in the forms that this step has: naive, joined, kept by the edge."""
-    if status.app_url is None:
-        raise LabFailed("the lab is not up", next_act="start it: headway lab up --stage 1")
-    origin = next(each.url for each in status.services if each.name == "app-1")
-    if step.name == "2":
-        return [_timed("naive", "one statement a user, no index", origin, range(0, 100, 20))]
-    if step.name == "4":
-        offsets = range(0, 400, 20)
-        return [
-            _timed("joined", "two statements, an index", origin, offsets),
-            _timed("cached", "kept by the edge", status.app_url, offsets, kept=True),
-        ]
-    return []
-
-
-def _timed(form: str, what: str, url: str, offsets: Sequence[int], *, kept: bool = False) -> Page:
-    """
-    The page timed at each offset. `kept`: asked once before, so that the timed answers come from the edge.
-
-    Raises:
-        LabFailed: an answer that should have come from the edge did not.
-    """
-    took: list[float] = []
-    for offset in offsets:
-        address = url + PAGE.format(offset=offset)
-        for last in (False, True) if kept else (True,):
-            began = time.perf_counter()
-            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - the lab's own address
-                answer.read()
-                status = answer.headers.get("X-Cache")
-            if last:
-                took.append((time.perf_counter() - began) * 1e3)
-        if kept and status not in FROM_EDGE:
-            raise LabFailed(f"the edge did not keep {address}: {status}", next_act="see 'headway lab logs nginx'")
-    return Page(form=form, what=what, median_ms=statistics.median(took), slowest_ms=max(took), requests=len(took))

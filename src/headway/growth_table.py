@@ -12,11 +12,12 @@ from headway.report.words import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headway.growth import Growth, Page, Reached
+    from headway.growth import Growth, Reached
+    from headway.growth_page import Page
 
 HEADS = (
-    "stage", "req/s", "broke at", "P50 ms", "P95 ms", "P99 ms", "failed", "queries/s", "query ms", "edge", "cache",
-    "CPU", "the story",
+    "stage", "P95 <", "req/s", "broke at", "P50 ms", "P95 ms", "P99 ms", "failed", "queries/s", "query ms", "edge",
+    "cache", "CPU", "the story",
 )  # fmt: skip
 
 
@@ -35,8 +36,8 @@ def as_json(grown: Growth) -> str:
 def as_text(grown: Growth) -> str:
     """The table, where the cores went, the N+1 page, and what the figures are."""
     lines = [
-        f"Highest rate at which P95 < 100 ms held and at most 1% failed (data at scale {grown.scale:g}), each stage"
-        " adding to the one before:",
+        f"Highest rate at which P95 stayed below the limit and at most 1% failed (data at scale {grown.scale:g}), each"
+        " stage adding to the one before:",
         "",
         *_table(HEADS, [_row(each) for each in grown.steps]),
         "",
@@ -49,6 +50,11 @@ def as_text(grown: Growth) -> str:
         " near as another's.",
     ]
     lines += [
+        f"Stage {each.step.name}: no rate is known to hold by the promise itself: {each.promised_why}"
+        for each in grown.steps
+        if each.promised_why
+    ]
+    lines += [
         f"Stage {each.step.name}: {_why_open(each)}"
         for each in grown.steps
         if not each.confirmed or not each.rate_per_s
@@ -58,9 +64,9 @@ def as_text(grown: Growth) -> str:
 
 def _row(each: Reached) -> tuple[str, ...]:
     return (
-        each.step.name, _number(each.rate_per_s), _number(each.breaks_per_s), _fine(each.p50_ms), _fine(each.p95_ms),
-        _fine(each.p99_ms), _failed(each.failed_ratio), _number(each.queries_per_s), _fine(each.query_ms),
-        _percent(each.edge_ratio), _percent(each.cache_ratio), _percent(each.cpu_ratio),
+        each.step.name, _limit(each), _number(each.rate_per_s), _number(each.breaks_per_s), _fine(each.p50_ms),
+        _fine(each.p95_ms), _fine(each.p99_ms), _failed(each.failed_ratio), _number(each.queries_per_s),
+        _fine(each.query_ms), _percent(each.edge_ratio), _percent(each.cache_ratio), _percent(each.cpu_ratio),
         f"{each.step.story_per_s:,.0f} req/s",
     )  # fmt: skip
 
@@ -99,6 +105,10 @@ def _cores(each: Reached) -> str:
 def _why_open(each: Reached) -> str:
     told = "no rate is known to hold" if each.rate_per_s is None else "not confirmed by a longer try"
     return f"{told}; the search was stopped by {each.stopped}" + (f": {each.why}" if each.why else ".")
+
+
+def _limit(each: Reached) -> str:
+    return NOTHING if each.limit_ms is None else f"{each.limit_ms:g} ms"
 
 
 def _number(value: float | None) -> str:

@@ -166,8 +166,12 @@ def check_printed(status: LabStatus) -> None:
 
 
 def test_the_reference_shop(lab_state: Path) -> None:
-    """The reference shop comes up at stage 4 and answers through the edge from its database and both its caches."""
-    status = Lab(lab_state).up(4, 0.002, tell_edge=True)
+    """
+    The reference shop comes up at stage 4, with one app server whose statements gather, and answers through the edge
+    from its database and both its caches.
+    """
+    status = Lab(lab_state).up(4, 0.002, tell_edge=True, app_servers=1, settings={"SHOP_GATHER_MS": "5"})
+    assert set(pids(status)) == {"postgres", "replica", "valkey", "app-1", "nginx"}
     check_told_edge(status.app_url or "")
     check_own_writes(status.app_url or "")
     assert [get(f"{status.app_url}/feed")[0] for _ in range(2)] == ["MISS", "HIT"]

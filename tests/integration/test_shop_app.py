@@ -57,6 +57,14 @@ def fast(database: str, valkey_server: str) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def gathered(database: str, valkey_server: str) -> Iterator[Served]:
+    """The fast form, the routes asked most in front of FastAPI and their statements gathered."""
+    form = {**FAST, "SHOP_GATHER_MS": "5", "SHOP_CACHE_LOCAL": "1"}
+    with serving(database, SHOP_CACHE=valkey_server, SHOP_REPLICA_URL=database, **form) as served:
+        yield served
+
+
 def statements(url: str) -> dict[str, int]:
     """Calls of each statement on the shop's tables in this database since the last look."""
     query = (
@@ -71,8 +79,13 @@ def statements(url: str) -> dict[str, int]:
     return dict(rows)
 
 
-def test_every_form_gives_the_same_answers(slow: Served, fast: Served, database: str, valkey_url: str) -> None:
-    """Status and body of every read are the same without and with indexes, pool, batch, cache (cold, warm), replica."""
+def test_every_form_gives_the_same_answers(
+    slow: Served, fast: Served, gathered: Served, database: str, valkey_url: str
+) -> None:
+    """
+    Status and body of every read are the same without and with indexes, pool, batch, cache (cold, warm), replica,
+    gathered statements.
+    """
     address = slow.ask("GET /users/by-email?email=" + _address(database, 7)).json()
     assert (address["id"], address["email"]) == (7, _address(database, 7))
     reads = (*READS, "/users/by-email?email=" + _address(database, 7))
@@ -82,7 +95,7 @@ def test_every_form_gives_the_same_answers(slow: Served, fast: Served, database:
     with psycopg.connect(database, autocommit=True) as connection:
         indexes.turn_on(connection)
         try:
-            for form in (slow, fast, fast):
+            for form in (slow, fast, fast, gathered, gathered):
                 for path, expected in plain.items():
                     got = form.ask(f"GET {path}")
                     assert (got.status, got.body) == (expected.status, expected.body), path

@@ -29,13 +29,13 @@ def test_every_switch_is_read() -> None:
     """Each of the settings reaches its field."""
     given_all = {
         **DATABASE, "SHOP_REPLICA_URL": "postgres://r/shop", "SHOP_POOL": "7", "SHOP_INDEXES": "1", "SHOP_BATCH": "1",
-        "SHOP_CACHE": "redis://c/0", "SHOP_CACHE_TTL_S": "60", "SHOP_CACHE_LOCAL": "1", "SHOP_EDGE_TTL_S": "9",
-        "SHOP_EDGE_URL": "http://e", "SHOP_EDGE_KEY": "k", "SHOP_METRICS": "1",
+        "SHOP_GATHER_MS": "5", "SHOP_CACHE": "redis://c/0", "SHOP_CACHE_TTL_S": "60", "SHOP_CACHE_LOCAL": "1",
+        "SHOP_EDGE_TTL_S": "9", "SHOP_EDGE_URL": "http://e", "SHOP_EDGE_KEY": "k", "SHOP_METRICS": "1",
     }  # fmt: skip
     assert read(given_all) == Settings(
         database_url="postgresql://me@db/shop", replica_url="postgres://r/shop", pool=7, indexes=True, batch=True,
-        cache="redis://c/0", cache_ttl_s=60, cache_local=True, edge_ttl_s=9, edge_url="http://e", edge_key="k",
-        metrics=True,
+        gather_ms=5, cache="redis://c/0", cache_ttl_s=60, cache_local=True, edge_ttl_s=9, edge_url="http://e",
+        edge_key="k", metrics=True,
     )  # fmt: skip
 
 
@@ -53,7 +53,10 @@ def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
         read({**DATABASE, name: value})
 
 
-@pytest.mark.parametrize("settings", [{"SHOP_REPLICA_URL": "postgres://r/shop"}, {"SHOP_EDGE_URL": "http://e"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"SHOP_REPLICA_URL": "postgres://r/shop"}, {"SHOP_EDGE_URL": "http://e"}, {"SHOP_GATHER_MS": "5"}],
+)
 def test_a_setting_that_needs_another_says_so(settings: dict[str, str]) -> None:
     """A replica without a pool and an edge without its key would silently do nothing: the start ends instead."""
     with pytest.raises(SettingsError, match=f"{next(iter(settings))} needs SHOP_"):

@@ -33,6 +33,16 @@ def refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> R
     return answer(encode({"detail": detail}), status=status, headers=headers)
 
 
+def refuses() -> Response:
+    """The database is down, or has no connection left."""
+    return refuse(503, "the database refuses at the moment", {"retry-after": "1"})
+
+
+def cannot_hold() -> Response:
+    """A value of the request is none that the database has."""
+    return refuse(422, "a value holds what the database cannot: a NUL character, or a number out of range")
+
+
 def shared(settings: Settings) -> dict[str, str] | None:
     """
     Headers of lists, the same for everyone: an edge cache may keep them `edge_ttl_s`, a browser asks again.

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 
 from headway.runtime.contrib.asgi import ReadYourWrites
 from shop import settings as switches
-from shop.answers import answer, encode, refuse
+from shop.answers import answer, cannot_hold, encode, refuse, refuses
 from shop.database import Pooled
 from shop.routes import assets, feed, orders, products, users
 from shop.service import Service, build, parts_of
@@ -50,16 +50,21 @@ def create(settings: Settings) -> FastAPI:
 
 
 def measured(app: FastAPI) -> ASGIApp:
-    """The application, its requests counted and timed when the settings say so."""
+    """The application, what is asked most in front of it and its requests counted when the settings say so."""
     service: Service = app.state.service
+    database = service.database
+    whole: ASGIApp = app
+    if service.settings.gather_ms and isinstance(database, Pooled):
+        from shop.hot import Hot
+
+        whole = Hot(app, service, database)
     if not service.settings.metrics:
-        return app
+        return whole
     from headway.runtime.instrument import instrument
 
-    database = service.database
     servers = [database.servers] if isinstance(database, Pooled) else []
     return instrument(
-        app, limits_ms=PROMISED_MS, service="shop", databases=servers, gauges=service.cache.gauges(), sample_ratio=0.0
+        whole, limits_ms=PROMISED_MS, service="shop", databases=servers, gauges=service.cache.gauges(), sample_ratio=0.0
     )
 
 
@@ -71,7 +76,7 @@ def _add_watching(app: FastAPI) -> None:
         form = parts.settings
         running = {
             "pool": form.pool, "indexes": form.indexes, "batch": form.batch, "cache": form.cache is not None,
-            "edge_ttl_s": form.edge_ttl_s, "edge_told": form.edge_url is not None,
+            "gather_ms": form.gather_ms, "edge_ttl_s": form.edge_ttl_s, "edge_told": form.edge_url is not None,
             "replica": form.replica_url is not None,
         }  # fmt: skip
         return answer(encode({"status": "ok", "settings": running}))
@@ -83,11 +88,11 @@ def _add_watching(app: FastAPI) -> None:
 
 
 async def _database_refuses(_: Request, __: Exception) -> Response:
-    return refuse(503, "the database refuses at the moment", {"retry-after": "1"})
+    return refuses()
 
 
 async def _database_cannot_hold(_: Request, __: Exception) -> Response:
-    return refuse(422, "a value holds what the database cannot: a NUL character, or a number out of range")
+    return cannot_hold()
 
 
 def _from_environment() -> ASGIApp:

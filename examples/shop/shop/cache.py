@@ -31,10 +31,10 @@ class Cache:
         """What is kept under `key`; else what `make` gives, kept unless it is None."""
         return await make() if self._levels is None else await self._levels.get_or_set(key, make)
 
-    async def forget(self, key: str) -> None:
-        """Drop what is kept under `key`, in all processes. Call it after the commit."""
+    async def forget(self, *keys: str) -> None:
+        """Drop what is kept under `keys`, in all processes. Call it after the commit."""
         if self._levels is not None:
-            await self._levels.invalidate(key)
+            await self._levels.invalidate(*keys)
 
     async def close(self) -> None:
         """Close the connections."""

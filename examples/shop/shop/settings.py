@@ -21,7 +21,8 @@ class Settings:
     """
     How this shop runs.
 
-    `pool` 0 is a connection per request. `batch` False is one query a user on the page of users. `cache` None is no
+    `pool` 0 is a connection per request. `batch` False is one query a user on the page of users. `gather_ms`
+    0 is a statement for each request; else those of the routes asked most wait so long for others. `cache` None is no
     cache. `edge_ttl_s` 0 sends no Cache-Control. `edge_url` is a cache in front that is told of new names, `edge_key`
     what it knows the shop by. `indexes` makes no index: it says which form runs (`shop.indexes` makes them).
     """
@@ -31,6 +32,7 @@ class Settings:
     pool: int = 0
     indexes: bool = False
     batch: bool = False
+    gather_ms: int = 0
     cache: str | None = None
     cache_ttl_s: int = 300
     cache_local: bool = False
@@ -53,6 +55,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         pool=_number(environment, "SHOP_POOL", default=0, low=0, high=1_000),
         indexes=_switch(environment, "SHOP_INDEXES"),
         batch=_switch(environment, "SHOP_BATCH"),
+        gather_ms=_number(environment, "SHOP_GATHER_MS", default=0, low=0, high=1_000),
         cache=_url(environment, "SHOP_CACHE", CACHE_SCHEMES),
         cache_ttl_s=_number(environment, "SHOP_CACHE_TTL_S", default=300, low=1, high=86_400),
         cache_local=_switch(environment, "SHOP_CACHE_LOCAL"),
@@ -63,6 +66,8 @@ def read(environment: Mapping[str, str]) -> Settings:
     )
     if settings.replica_url and not settings.pool:
         raise SettingsError("SHOP_REPLICA_URL needs SHOP_POOL: how far a replica has come is known of kept connections")
+    if settings.gather_ms and not (settings.pool and settings.batch):
+        raise SettingsError("SHOP_GATHER_MS needs SHOP_POOL and SHOP_BATCH=1: it is one statement for many requests")
     if settings.edge_url and not settings.edge_key:
         raise SettingsError("SHOP_EDGE_URL needs SHOP_EDGE_KEY: the edge refreshes what it keeps for nobody else")
     return settings

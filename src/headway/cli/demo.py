@@ -36,11 +36,12 @@ def demo(
         typer.Option("--stage", min=1, max=4, help="With --growth: this stage alone; may be repeated."),
     ] = None,
     minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for each stage.")
+        float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for a search.")
     ] = 3.0,
     start: Annotated[
-        float, typer.Option("--from", min=1, help="With --growth: the first rate to try, requests per second.")
-    ] = 20.0,
+        float | None,
+        typer.Option("--from", min=1, help="With --growth: the first rate to try, per second; default: the stage's."),
+    ] = None,
     most: Annotated[
         float, typer.Option("--to", min=1, help="With --growth: the highest rate to try, requests per second.")
     ] = 30_000.0,
@@ -49,7 +50,7 @@ def demo(
 ) -> None:
     """Start the lab, judge the slow shop, switch on what the shop can do better, judge again, show both.
 
-    With --growth: find for each stage of the shop the highest rate at which the promise holds; about 15 minutes.
+    With --growth: find for each stage of the shop the highest rate at which the promise holds; about 20 minutes.
     """
     if growth:
         _grow(stage or (), 60 * minutes, (start, most), duration, root, state, scale, keep, format, output)
@@ -63,14 +64,14 @@ def demo(
 
 
 def _grow(
-    stages: Sequence[int], allowed_s: float, between_per_s: tuple[float, float], duration_s: float | None,
+    stages: Sequence[int], allowed_s: float, between_per_s: tuple[float | None, float], duration_s: float | None,
     root: Path, state: Path, scale: float, keep: bool, format: Format, output: Path | None,
 ) -> None:  # fmt: skip
     from headway import growth, growth_table, story
 
     steps = [each for each in growth.STEPS if not stages or each.stage in stages]
     effort = growth.Effort(allowed_s=allowed_s, start_per_s=between_per_s[0], most_per_s=between_per_s[1])
-    effort = replace(effort, duration_s=duration_s or effort.duration_s)
+    effort = replace(effort, duration_s=duration_s)
     grown = growth.measure(
         root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
     )  # fmt: skip

@@ -60,6 +60,9 @@ def up(
     tell_edge: Annotated[
         bool, typer.Option("--tell-edge", help="The edge keeps single users and products too, and is told of updates.")
     ] = False,
+    app_servers: Annotated[
+        int | None, typer.Option("--app-servers", min=1, help="How many, from stage 3 on; default: the stage's, 3.")
+    ] = None,
     shop: Annotated[Path | None, typer.Option("--shop", help="The reference shop's folder.")] = None,
     state: options.StateOption = DEFAULT_STATE,
     format: options.FormatOption = Format.TEXT,
@@ -77,6 +80,7 @@ def up(
     status = Lab(state).up(
         stage, scale, data=not no_data, settings=overrides(set_ or ()), database_url=database_url, cache_url=cache_url,
         shop_dir=shop, balance=Balance(balance), tell_edge=tell_edge,
+        app_servers=app_servers,
     )  # fmt: skip
     _deliver(status, format, output)
 

@@ -60,6 +60,7 @@ class Lab:
         shop_dir: Path | None = None,
         balance: Balance = Balance.LEAST_CONN,
         tell_edge: bool = False,
+        app_servers: int | None = None,
     ) -> LabStatus:
         """
         Bring the lab to a stage. What is right stays, what changed is restarted, what the stage lacks is stopped.
@@ -74,6 +75,7 @@ class Lab:
             shop_dir: the shop's folder; None finds it.
             balance: how nginx chooses the app server, from stage 3 on.
             tell_edge: have the shop tell nginx of updates, which then may keep single users and products as well.
+            app_servers: other than the stage's, where nginx balances them (from stage 3 on).
 
         Raises:
             LabFailed: a server does not start, the folder cannot be written, another command is at work.
@@ -84,7 +86,7 @@ class Lab:
             stage=stages.stage(stage if stage is not None else before.stage or stages.FIRST),
             scale=scale if scale is not None else before.scale or 1.0, data=data, settings=settings or {},
             shop=shop_folder(shop_dir), database_url=database_url, cache_url=cache_url,
-            balance=balance, tell_edge=tell_edge,
+            balance=balance, tell_edge=tell_edge, app_servers=app_servers,
         )  # fmt: skip
         account = process.unprivileged()
         folders = room.prepare(self._state, account)

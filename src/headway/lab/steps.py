@@ -39,18 +39,29 @@ class Wish:
     cache_url: str | None
     balance: Balance = Balance.LEAST_CONN
     tell_edge: bool = False
+    app_servers: int | None = None
 
     def __post_init__(self) -> None:
         """
         Raises:
-            BadInput: the scale is no positive number.
+            BadInput: the scale is no positive number; or so many app servers cannot share the load.
         """
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise BadInput(f"--scale {self.scale:g} is no positive number", next_act="say, for example, --scale 0.1")
+        if self.servers < 1 or (self.servers > 1 and not self.stage.edge):
+            raise BadInput(
+                f"{self.servers} app servers at stage {self.stage.number}: nginx balances them, from stage 3 on",
+                next_act="leave --app-servers out, or choose --stage 3 or 4",
+            )
+
+    @property
+    def servers(self) -> int:
+        """How many app servers shall run."""
+        return self.stage.app_servers if self.app_servers is None else self.app_servers
 
     def services(self) -> frozenset[str]:
         """The names of the services that shall run, somebody else's aside."""
-        names = {f"app-{number}" for number in range(1, self.stage.app_servers + 1)}
+        names = {f"app-{number}" for number in range(1, self.servers + 1)}
         names |= {"nginx"} if self.stage.edge else set()
         names |= {"valkey"} if self.stage.cache and self.cache_url is None else set()
         names |= {"postgres"} if self.database_url is None else set()
@@ -169,7 +180,7 @@ class Steps:
         return url
 
     def _apps(self, settings: Mapping[str, str]) -> list[int]:
-        numbers = range(1, self.wish.stage.app_servers + 1)
+        numbers = range(1, self.wish.servers + 1)
         self.work.ensure(
             [wanted.app_server(n, self.folders, self.wish.shop, settings, self.app_account) for n in numbers]
         )

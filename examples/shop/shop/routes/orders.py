@@ -8,7 +8,7 @@ from psycopg.errors import ForeignKeyViolation
 from shop import queries
 from shop.answers import answer, encode, refuse
 from shop.database import Connection, Row
-from shop.routes.products import product_key
+from shop.keys import product_key
 from shop.service import parts_of
 from shop.shapes import NewOrder, Order, described
 

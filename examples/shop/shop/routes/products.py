@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from shop import queries
 from shop.answers import answer, current, encode, refuse, shared
+from shop.keys import product_key
 from shop.service import Id, Limit, parts_of
 from shop.shapes import Offer, Product, described
 
@@ -41,8 +42,3 @@ async def products_by_category(category: Category, request: Request, limit: Limi
 
     body = await parts.cache.remember(f"products:{category}:{limit}", read)
     return answer(body or b"[]", headers=shared(parts.settings))
-
-
-def product_key(id: int) -> str:
-    """Where the cache keeps one product."""
-    return f"product:{id}"

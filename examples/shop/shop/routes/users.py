@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from shop import queries
 from shop.answers import answer, current, encode, private, refuse, shared
 from shop.database import Connection, Row
+from shop.keys import user_key
 from shop.service import Id, Limit, Offset, parts_of
 from shop.shapes import Order, Registered, Rename, User, UserWithPosts, described
 
@@ -41,7 +42,7 @@ async def user_by_id(id: Id, request: Request) -> Response:
         row = await parts.database.one(_SQL["by_id"], {"id": id}, current=True)
         return None if row is None else encode(row)
 
-    body = await parts.cache.remember(_key(id), read)
+    body = await parts.cache.remember(user_key(id), read)
     return refuse(404, f"no user {id}") if body is None else answer(body, headers=current(parts.settings))
 
 
@@ -64,7 +65,7 @@ async def rename_user(id: Id, change: Rename, request: Request) -> Response:
         row = await (await connection.execute(_SQL["rename"], {"id": id, "name": change.name})).fetchone()
     if row is None:
         return refuse(404, f"no user {id}")
-    await parts.cache.forget(_key(id))
+    await parts.cache.forget(user_key(id))
     await parts.edge.refresh(f"/users/{id}")
     return answer(encode(row))
 
@@ -75,10 +76,6 @@ async def orders_of_user(id: Id, request: Request, limit: Limit = 20) -> Respons
     parts = parts_of(request)
     rows = await parts.database.all(_SQL["orders"], {"user_id": id, "limit": limit})
     return answer(encode(rows), headers=private(parts.settings))
-
-
-def _key(id: int) -> str:
-    return f"user:{id}"
 
 
 async def _posts(connection: Connection, user_ids: list[int], *, batch: bool) -> dict[int, list[Row]]:

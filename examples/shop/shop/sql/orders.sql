@@ -26,3 +26,25 @@ RETURNING id, user_id, product_id, quantity, total_cents, status, created_at
 -- Which of the two an order names do not exist.
 SELECT EXISTS (SELECT FROM products WHERE id = %(product_id)s) AS product,
        EXISTS (SELECT FROM users WHERE id = %(user_id)s) AS customer
+
+-- name: place_many
+-- As place, for several orders. Those of one product are served in turn, while there are enough for all up to there;
+-- what gets no row is to be asked for alone. Products are locked in one order, as users are renamed.
+WITH wanted AS (
+    SELECT * FROM unnest(%(user_ids)s::bigint[], %(product_ids)s::bigint[], %(quantities)s::bigint[])
+    WITH ORDINALITY AS given (user_id, product_id, quantity, turn)
+), locked AS (
+    SELECT id, price_cents, stock FROM products WHERE id = ANY(%(product_ids)s) ORDER BY id FOR NO KEY UPDATE
+), counted AS (
+    SELECT wanted.*, price_cents, stock, sum(quantity) OVER (PARTITION BY product_id ORDER BY turn) AS taken
+    FROM wanted JOIN locked ON locked.id = product_id WHERE EXISTS (SELECT FROM users WHERE users.id = user_id)
+), served AS (
+    SELECT * FROM counted WHERE taken <= stock
+), less AS (
+    UPDATE products SET stock = products.stock - sold.quantity
+    FROM (SELECT product_id, sum(quantity) AS quantity FROM served GROUP BY product_id) AS sold
+    WHERE products.id = sold.product_id
+)
+INSERT INTO orders (user_id, product_id, quantity, total_cents, status, created_at)
+SELECT user_id, product_id, quantity, price_cents * quantity, 'placed', now() FROM served ORDER BY turn
+RETURNING id, user_id, product_id, quantity, total_cents, status, created_at
