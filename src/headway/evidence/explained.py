@@ -16,6 +16,8 @@ _MESSAGE = re.compile(r"duration: (\d{1,15}(?:\.\d{1,9})?) ms  plan:\s*(.*)", re
 _PARAMETERS = re.compile(r"^Query Parameters: (.*?)$", re.MULTILINE)
 _TEXT = re.compile(r"\AQuery Text: (.*?)(?=^Query Parameters: |^\S.*  \(cost=|\Z)", re.MULTILINE | re.DOTALL)
 _PARAMETER = re.compile(r"\$(\d{1,5}) = (NULL|'(?:[^']|'')*')(?:, |\Z)")
+_MEMBER = re.compile(r"([\w.\"]+)\s*(->>?)\s*\Z")
+_INSTEAD = re.compile(r"\bcoalesce\s*\(\s*([\w.\"]+)\s*,\s*\Z", re.IGNORECASE)
 _KEPT = frozenset({"Node Type", "Relation Name", "Schema", "Alias", "Index Name", "CTE Name", "Subplan Name"})
 _DROPPED = frozenset({"Output", "Query Text", "Query Parameters", "Settings"})
 CSV_MESSAGE, CSV_DATABASE, CSV_QUERY_ID, CSV_COLUMNS = 13, 2, 25, 26
@@ -148,6 +150,23 @@ def values(said: str) -> Values | None:
         found.append(None if each[2] == "NULL" else each[2][1:-1].replace("''", "'"))
         place = each.end()
     return tuple(found) or None
+
+
+def fixed(text: str) -> frozenset[str]:
+    """
+    Constants of a statement's text that are part of an expression over a column, not a value that is compared: a
+    document's member (`settings ->> 'token'`) and what stands for NULL (`coalesce(city, '')`). With their column, in
+    the form that `headway.diagnose` looks for in normalised texts.
+    """
+    found = set()
+    for constant in redact.constant_places(text):
+        before, written, after = text[: constant.start()], constant[0], text[constant.end() :]
+        member, instead = _MEMBER.search(before), _INSTEAD.search(before)
+        if member is not None and len(written) > 1 and written[0] == written[-1] == "'":
+            found.add(f"{member[1]} {member[2]} {written}")
+        elif instead is not None and after.lstrip().startswith(")"):
+            found.add(f"coalesce({instead[1]}, {written})")
+    return frozenset(found)
 
 
 def hidden(node: object, name: str = "") -> object:
