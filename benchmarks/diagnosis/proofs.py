@@ -230,6 +230,7 @@ def main() -> None:
                 for statement in SCHEMA.split(";"):
                     if statement.strip():
                         connection.execute(statement.encode())
+                connection.execute("VACUUM ANALYZE")  # both sides are to know as much of their rows
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute('CREATE DATABASE "with" TEMPLATE without')
             tried((first, postgres.url(server.port, password, database="with")), cases, folder)

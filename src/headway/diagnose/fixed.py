@@ -32,5 +32,5 @@ def text(statement: Statement) -> str:
     made = statement.text
     for written, meant in known.items():
         if len(meant) == 1 and len(re.findall(written, made, re.IGNORECASE)) == 1:
-            made = re.sub(written, lambda _found, put=meant[0]: put, made, flags=re.IGNORECASE)
+            made = meant[0].join(re.split(written, made, flags=re.IGNORECASE))
     return made

@@ -2,7 +2,7 @@
 A cache that is there and is not asked, or that is asked and mostly has no answer any more: what it had expired, was
 deleted or thrown out, or was never stored. One that is too small is `cache-evictions`'s to say.
 
-For: it is paid for and answers nothing. Don't: a cold cache misses at first, and what is asked for once is never hit,
+For: it is paid for and answers nothing. Against: a cold cache misses at first, and what is asked for once is never hit,
 whatever the cache; of misses that nothing that was counted explains, nothing is said.
 """
 
