@@ -276,10 +276,18 @@ def _remedy(want: Wanted, wishes: list[_Wish]) -> Remedy:
             "method": want.method, "statement_ids": [each.statement.id for each in wishes], "sql": statement,
         },
         estimate=Estimate(
-            metric="rows looked at a call", before=want.rows, after=max(1.0, want.rows * want.ratio), unit="rows",
+            metric="rows looked at a call", before=want.rows, after=_looked_at(want, wishes), unit="rows",
             by="the table's statistics",
         ),
     )  # fmt: skip
+
+
+def _looked_at(want: Wanted, wishes: list[_Wish]) -> float:
+    """Rows a call: what the conditions leave, or in the rows' order no more than are given."""
+    left = want.rows * want.ratio
+    if want.sorts:
+        left = min(left, max(each.statement.rows / max(1, each.statement.calls) for each in wishes))
+    return max(1.0, left)
 
 
 def sql(want: Wanted) -> str:
