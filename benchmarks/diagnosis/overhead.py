@@ -4,18 +4,19 @@ What collecting evidence costs the service: throughput at saturation with all co
     .venv/bin/python benchmarks/diagnosis/overhead.py --rounds 14
 
 The reference shop in its fast form is asked by users that ask again as soon as they are answered: whatever is taken
-from it shows. One run has many short phases. Each round is four of them in an order drawn by chance, with the same
-keys: collectors on, off, and off twice more for the control, which says what no difference at all looks like on this
-machine. While off a collector is told of no phase and takes no sample; its connection stays. Given is the median of
-the rounds' ratios with a 95% interval by bootstrap over rounds. Throughput is what counts, and what the machine's
-other guests and processes disturb most. So the answers for a second of processor time are compared too, of everything
-that belongs to them: servers, service, generator, collectors. With all cores busy throughput is in proportion to it,
-and who else wants them is not in it. Collectors, generator and service share the machine's cores here: on a machine of
-its own the service would be disturbed by the questions alone. What a collector does after the load has ended (plans,
-indexes, answers) is no part of it, as the service is not loaded then.
+from it shows. Single seconds of a phase are on and off in turns (steady.py says how). `--by phases` turns whole phases
+of 2 s on and off instead, so that what is read when a phase begins is counted too: each round is four of them in an
+order drawn by chance, with the same keys: collectors on, off, and off twice more for the control, which says what no
+difference at all looks like on this machine. While off a collector is told of no phase and takes no sample; its
+connection stays. Given is the median of the rounds' ratios with a 95% interval by bootstrap over rounds. Throughput is
+what counts, and what the machine's other guests and processes disturb most: so the answers for a second of processor
+time are compared too. Collectors, generator and service share the machine's cores here: on a machine of its own the
+service would be disturbed by the questions alone. What a collector does after the load has ended (plans, indexes,
+answers) is no part of it, as the service is not loaded then.
 
-Beside it stands what each collector itself took while on: processor time of its threads in the phase and, apart from
-that, behind it, when the load has ended; and time it waited for answers, which bounds what the servers spent on them.
+By phases, beside it stands what each collector itself took while on: processor time of its threads in the phase and,
+apart from that, behind it, when the load has ended; and time it waited for answers, which bounds what the servers spent
+on them.
 The processor time depends little on what else the machine does, the waiting much. Few rounds show it: `--rounds 2`.
 A round takes some 14 s, the lab 20 s.
 
@@ -30,7 +31,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import random
 import signal
 import tempfile
@@ -44,6 +44,8 @@ from unittest.mock import patch
 
 import numpy as np
 import psutil
+import steady
+from steady import APART, Meter
 
 from headway import line
 from headway.evidence import collect as collecting
@@ -55,8 +57,6 @@ from headway.load import hits
 from headway.load.drive import Stop
 from headway.model import LoadModel, Phase, Scenario, Sources, SourceState
 
-APART = frozenset({"profile"})
-"""Collectors that are not on unless they are asked for."""
 LIMIT_RATIO = 0.03
 RESAMPLES = 10_000
 FEWEST = 8
@@ -79,41 +79,6 @@ class Took:
 
 
 Spent = dict[str, Took]
-
-
-class Meter:
-    """Processor time of the lab and of this process with its children, by phase: cores busy with them on average."""
-
-    def __init__(self, roots: list[int]) -> None:
-        self._roots = [psutil.Process(pid) for pid in (os.getpid(), *roots)]
-        self._family: list[int] = []
-        self._begun: tuple[float, dict[int, float]] = (0.0, {})
-        self.cores: dict[str, float] = {}
-        self.look()
-
-    def look(self) -> None:
-        """Find the processes; between phases, as it takes some time."""
-        found = {each.pid for root in self._roots for each in (root, *root.children(recursive=True))}
-        self._family = sorted(found)
-
-    def read(self) -> tuple[float, dict[int, float]]:
-        """The clock, and each process's seconds so far, ended threads too; a process that has ended is left out."""
-        took = {}
-        for pid in self._family:
-            with contextlib.suppress(OSError):
-                took[pid] = time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3) of another process
-        return time.perf_counter(), took
-
-    def begin(self) -> None:
-        """A phase's load is measured from now on."""
-        self._begun = self.read()
-
-    def end(self, phase: str) -> None:
-        """It was until now."""
-        (before_s, before), (after_s, after) = self._begun, self.read()
-        both = before.keys() & after.keys()
-        self.cores[phase] = sum(after[pid] - before[pid] for pid in both) / (after_s - before_s)
-        self.look()
 
 
 @contextlib.contextmanager
@@ -319,6 +284,7 @@ def main() -> None:
     """Bring the shop up, measure, take it down."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=14)
+    options.add_argument("--by", choices=("seconds", "phases"), default="seconds", help="what is on and off in turns")
     options.add_argument("--seconds", type=float, default=2.0, help="of each phase")
     options.add_argument("--warmup", type=float, default=0.5, help="before each phase, in seconds")
     options.add_argument("--users", type=int, default=8)
@@ -337,8 +303,11 @@ def main() -> None:
             promise = line.find_promise("0050", (shop_folder(),))
             scenario = line.find_scenario(None, promise, sources.target_url)
             names = [each.name for each in registry.collectors(sources, scenario)]
-            for what in names if asked.each else [asked.only]:
-                measured(Path(name), scenario, sources, asked, what)
+            if asked.by == "seconds" and asked.only == "all" and not asked.each:
+                steady.measured(Path(name), scenario, sources, asked)
+            else:
+                for what in names if asked.each else [asked.only]:
+                    measured(Path(name), scenario, sources, asked, what)
         finally:
             lab.down(purge=True)
     print(f"{psutil.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f}")

@@ -1,15 +1,13 @@
 """
-What collecting evidence costs the service while a phase goes on: single seconds with all collectors on and off.
+What collecting evidence costs the service while a phase goes on: `overhead.py` by single seconds, its default.
 
-    .venv/bin/python benchmarks/diagnosis/steady.py --rounds 14 --keep FILE
-
-overhead.py turns whole phases on and off, and the machine's own speed changes more between two phases than collectors
-could take. Here single seconds of one phase are: of each three, in an order drawn by chance, one is on and two are off.
-While off nothing is asked and nothing looked at, and what was logged is passed over unread. On beside the mean of the
-two that are off is the cost, one of them beside the other the control. Given is the median over all threes with a 95%
-interval by bootstrap over rounds, of answers a second, and of answers for a second of processor time of everything that
-belongs to them (servers, service, generator, collectors): with all cores busy the first is in proportion to the second,
-and who else wants the cores is not in it.
+overhead.py can turn whole phases on and off too, but the machine's own speed changes more between two phases than
+collectors could take. Here single seconds of one phase are: of each three, in an order drawn by chance, one is on and
+two are off. While off nothing is asked and nothing looked at, and what was logged is passed over unread. On beside the
+mean of the two that are off is the cost, one of them beside the other the control. Given is the median over all threes
+with a 95% interval by bootstrap over rounds, of answers a second, and of answers for a second of processor time of
+everything that belongs to them (servers, service, generator, collectors): with all cores busy the first is in
+proportion to the second, and who else wants the cores is not in it.
 
 What is read once when a phase begins is no part of this: its processor time stands apart. A round takes 16 s.
 """
@@ -20,39 +18,76 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import random
-import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import numpy as np
-import overhead
 import psutil
 
-from headway import line
 from headway.evidence import collect as collecting
 from headway.evidence import registry
 from headway.evidence.collector import Collector, present
 from headway.evidence.edge import Edge
 from headway.evidence.waits import Waits
-from headway.lab import Lab, shop_folder
-from headway.lab import sources as lab_sources
 from headway.load import hits
 from headway.load.drive import Stop
 from headway.model import LoadModel, Phase, Scenario, Sources, SourceState
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APART = frozenset({"profile"})
+"""Collectors that are not on unless they are asked for."""
 BEGINNING_S = 2
 """Seconds behind a phase's begin that count for nothing: its readings are still being made."""
 THREE = ("on", "off", "control")
+SECONDS = BEGINNING_S + 4 * len(THREE)
+"""Of each round."""
 LIMIT_RATIO = 0.03
 RESAMPLES = 10_000
 Three = dict[str, float]
 """Side -> answers a second; side with " cpu" -> answers for a second of processor time."""
+
+
+class Meter:
+    """Processor time of the lab and of this process with its children, by phase: cores busy with them on average."""
+
+    def __init__(self, roots: list[int]) -> None:
+        self._roots = [psutil.Process(pid) for pid in (os.getpid(), *roots)]
+        self._family: list[int] = []
+        self._begun: tuple[float, dict[int, float]] = (0.0, {})
+        self.cores: dict[str, float] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Find the processes; between phases, as it takes some time."""
+        found = {each.pid for root in self._roots for each in (root, *root.children(recursive=True))}
+        self._family = sorted(found)
+
+    def read(self) -> tuple[float, dict[int, float]]:
+        """The clock, and each process's seconds so far, ended threads too; a process that has ended is left out."""
+        took = {}
+        for pid in self._family:
+            with contextlib.suppress(OSError):
+                took[pid] = time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3) of another process
+        return time.perf_counter(), took
+
+    def begin(self) -> None:
+        """A phase's load is measured from now on."""
+        self._begun = self.read()
+
+    def end(self, phase: str) -> None:
+        """It was until now."""
+        (before_s, before), (after_s, after) = self._begun, self.read()
+        both = before.keys() & after.keys()
+        self.cores[phase] = sum(after[pid] - before[pid] for pid in both) / (after_s - before_s)
+        self.look()
 
 
 def sides(phase: Phase) -> list[str]:
@@ -99,7 +134,7 @@ class Metered(Collector):
     def __init__(self, clock: Clock, roots: list[int]) -> None:
         super().__init__()
         self._clock = clock
-        self._meter = overhead.Meter(roots)
+        self._meter = Meter(roots)
         self.cores: dict[str, list[float]] = {}
 
     def check(self) -> SourceState:
@@ -162,11 +197,11 @@ def gated(meter: Metered, clock: Clock, took: Took) -> Iterator[None]:
     def chosen(sources: Sources, scenario: Scenario | None = None) -> tuple[Collector, ...]:
         made = registry.collectors(sources, scenario)
         for each in made:
-            if each.name in overhead.APART:
+            if each.name in APART:
                 each.close()
             else:
                 gate(each, clock, took)
-        return (meter, *(each for each in made if each.name not in overhead.APART))
+        return (meter, *(each for each in made if each.name not in APART))
 
     with patch.object(collecting, "collectors", chosen):
         yield
@@ -178,7 +213,7 @@ def rounds(
     """The threes of each round; what the collectors took is printed."""
     phases = tuple(
         Phase(
-            name=f"round {number}", model=LoadModel.CLOSED, users=asked.users, duration_s=asked.seconds, warmup_s=1,
+            name=f"round {number}", model=LoadModel.CLOSED, users=asked.users, duration_s=SECONDS, warmup_s=1,
             seed=number,
         )
         for number in range(first, first + asked.rounds)
@@ -240,35 +275,15 @@ def interval(rounds: list[list[float]]) -> tuple[float, float, float]:
     return float(np.median(np.concatenate(rounds))), float(low), float(high)
 
 
-def main() -> None:
-    """Bring the shop up, measure, take it down."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rounds", type=int, default=14)
-    options.add_argument("--seconds", type=int, default=BEGINNING_S + 4 * len(THREE), help="of each round")
-    options.add_argument("--users", type=int, default=8)
-    options.add_argument("--keep", type=Path)
-    asked = options.parse_args()
-    signal.signal(signal.SIGTERM, overhead.terminated)
-    kept = [json.loads(each) for each in asked.keep.read_text("utf-8").splitlines()] if (
-        asked.keep and asked.keep.exists()
-    ) else []  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="headway-bench-", dir="/var/tmp") as name:
-        Path(name).chmod(0o711)
-        lab = Lab(Path(name) / "lab")
-        try:
-            sources = lab_sources(lab.up(stage=4, scale=0.02))
-            promise = line.find_promise("0050", (shop_folder(),))
-            scenario = line.find_scenario(None, promise, sources.target_url)
-            made = rounds(Path(name), scenario, sources, asked, 1 + len(kept))
-        finally:
-            lab.down(purge=True)
-    if asked.keep:
+def measured(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Namespace) -> None:
+    """All rounds, and what came of them with those of before."""
+    kept: list[list[Three]] = []
+    if asked.keep is not None and asked.keep.exists():
+        lines = (json.loads(each) for each in asked.keep.read_text("utf-8").splitlines())
+        kept = [each for each in lines if isinstance(each, list)]
+    made = rounds(root, scenario, sources, asked, 1 + len(kept))
+    if asked.keep is not None:
         with asked.keep.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(each) + "\n" for each in made)
     print(told("answers a second", [*kept, *made], ""))
-    print(told("answers for a second of processor time", [*kept, *made], " cpu"))
-    print(f"{psutil.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f}")
-
-
-if __name__ == "__main__":
-    main()
+    print(told("answers for a second of processor time", [*kept, *made], " cpu"), flush=True)
