@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from pathlib import Path
 
 from hypothesis import given
@@ -113,6 +114,10 @@ def test_constants_inside_expressions_are_told_from_values() -> None:
         AND coalesce(a, b, 'secret') = 'secret' AND doc ->> $2 = 'secret' AND 'secret' ->> 'secret' IS NULL"""
     assert fixed(text) == {"doc ->> 'token'", "u.doc -> 'it''s'", "coalesce(city, '')", "coalesce(total, 0)"}
     assert fixed("SELECT doc ->> 'cut off") == frozenset()
+    begun = time.thread_time()
+    for each in ("1,", "a->", "coalesce(a,", "'x'->>"):
+        fixed((each * 20_000)[:20_000] + "1)")
+    assert time.thread_time() - begun < 2, "no text takes long"
 
 
 @given(st.text(st.characters(exclude_characters="\x00")))

@@ -124,8 +124,10 @@ class LoggedPlans(Collector):
             return
         each = self.statements.setdefault(found.query_id, Seen())
         each.seen += 1
-        parts = fixed(found.text)
-        each.fixed = parts if each.fixed is None else each.fixed & parts
+        if each.fixed is None:
+            each.fixed = fixed(found.text)
+        elif each.fixed:
+            each.fixed &= fixed(found.text)
         if found.duration_ns > each.slowest_ns:
             each.slowest_ns, each.plan = found.duration_ns, found.plan or each.plan
         if found.values is None or not self._show_values:
