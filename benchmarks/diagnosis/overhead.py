@@ -237,7 +237,7 @@ def kept(file: Path | None, what: str) -> list[Round]:
     if file is None or not file.exists():
         return []
     lines = (json.loads(each) for each in file.read_text("utf-8").splitlines())
-    return [each["round"] for each in lines if each["what"] == what]
+    return [each["round"] for each in lines if isinstance(each, dict) and each["what"] == what]
 
 
 def measured(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Namespace, what: str) -> None:
