@@ -1,10 +1,10 @@
 """
 Precision and recall of the missing-index rule on labelled statements, beside what planner cost alone would advise.
 
-Each case runs on one PostgreSQL with the tables of index_schema.py; evidence is collected as in any run. The peer
-builds, in a transaction that is rolled back, an index on every column that the statement's text names, singly and in
-pairs, and advises the one with the lowest estimated cost when that is at most half: what an advisor can do that looks
-at the planner's cost and nothing else.
+Each case runs on one PostgreSQL with the tables of index_schema.py; evidence is collected as in any run, and judged
+without the plans that auto_explain logged and with them. The peer builds, in a transaction that is rolled back, an
+index on every column that the statement's text names, singly and in pairs, and advises the one with the lowest
+estimated cost when that is at most half: what an advisor can do that looks at the planner's cost and nothing else.
 `PYTHONPATH=tests .venv/bin/python benchmarks/diagnosis/indexes.py`; `--quick` leaves out the peer.
 """
 
@@ -15,27 +15,34 @@ import itertools
 import re
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
-from index_cases import CASES, HELD_OUT, LATER, LATER_HELD_OUT, Case
+from index_cases import CASES, HELD_OUT, LATER, LATER_HELD_OUT, LOGGED_HELD_OUT, SEEN, Case
 from index_schema import SCHEMA
 
+from headway.conventions import LOGGED_PLANS_FILE
 from headway.diagnose.rules import missing_index
+from headway.evidence import reading
 from headway.evidence.indexes import Indexes
+from headway.evidence.logged import LoggedPlans
 from headway.evidence.plans import Plans
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.evidence.tables import Tables
-from headway.model import Evidence, Plan, TableScan
+from headway.model import Evidence, LoggedPlan, Plan, TableScan
 from headway.servers import binaries, ports, postgres, process
 from made.judged import PHASE, made_evidence, made_hits
 
 HALF = 0.5
-GROUPS = (("seen", "seen, later"), ("held out", "held out, later"))
+GROUPS = {
+    "seen": SEEN, "seen, later": LATER, "held out": HELD_OUT, "held out, later": LATER_HELD_OUT,
+    "held out, last": LOGGED_HELD_OUT,
+}  # fmt: skip
 CASE = replace(PHASE, name="case", duration_s=10, warmup_s=0)
 
 
@@ -60,8 +67,8 @@ class Score:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """A PostgreSQL of its own with the tables; its URL."""
+def server() -> Iterator[tuple[str, Path]]:
+    """A PostgreSQL of its own with the tables; its URL, and the folder of its log."""
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as name:
         Path(name).chmod(0o711)
         account = process.unprivileged()
@@ -72,28 +79,33 @@ def server() -> Iterator[str]:
         log = Path(name) / "log"
         postgres.initialise(binary.path, room / "data", password="bench", log=log, account=account)
         found = postgres.start(
-            binary.path, room / "data", port=ports.choose(), password="bench", log=log, account=account
-        )
+            binary.path, room / "data", port=ports.choose(), password="bench", log=log, account=account,
+            settings={
+                "logging_collector": "on", "log_destination": "jsonlog", "log_directory": str(room / "log"),
+                "log_filename": "plans.log", "auto_explain.log_format": "json",
+            },
+        )  # fmt: skip
         try:
             with psycopg.connect(found.url, autocommit=True) as connection:
                 connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
                 connection.execute(SCHEMA)
                 connection.execute("VACUUM ANALYZE")
-            yield found.url
+            yield found.url, room / "log"
         finally:
             postgres.stop(found.identity)
 
 
-def evidence(url: str, case: Case) -> Evidence:
+def evidence(url: str, case: Case, log: Path) -> Evidence:
     """One phase in which the case's statement ran, as the collectors saw it."""
     session = Session(url)
     statements, tables, indexes = Statements(session), Tables(session), Indexes(session)
-    plans = Plans(session, statements)
-    for each in (statements, tables, indexes, plans):
+    plans, logged = Plans(session, statements), LoggedPlans(log, session, show_values=False)
+    for each in (statements, tables, indexes, plans, logged):
         each.check()
     for counting in (statements, tables):
         counting.begin(CASE, time.time())
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET auto_explain.log_min_duration = 0")
         for _ in range(case.calls):
             connection.execute(case.sql.encode())
     if case.writes:
@@ -102,12 +114,28 @@ def evidence(url: str, case: Case) -> Evidence:
         counting.end(CASE, time.time())
     for asking in (statements, tables, indexes, plans):
         asking.finish()
+    kept = read_log(logged, case)
     session.close()
-    seen = tuple(replace(each, plan=_plan(plans, each.id)) for each in statements.statements)
+    seen = tuple(replace(each, plan=_plan(plans, each.id), logged=kept.get(each.id)) for each in statements.statements)
     return replace(
         made_evidence(made_hits([[1.0] * 10] * 10, phase=CASE)), statements=seen, tables=tuple(tables.tables),
         indexes=tuple(indexes.indexes), columns=tuple(indexes.columns),
     )  # fmt: skip
+
+
+def read_log(logged: LoggedPlans, case: Case) -> dict[str, LoggedPlan]:
+    """What was logged of the case's statements: PostgreSQL writes its log behind them."""
+    until = time.monotonic() + 3
+    while sum(each.seen for each in logged.statements.values()) < case.calls * (case.sql.count(";") + 1):
+        if time.monotonic() > until:
+            print(f"{case.name}: not all plans were logged")
+            break
+        time.sleep(0.02)
+        logged.sample(0.0)
+    with tempfile.TemporaryDirectory(prefix="headway-bench-") as name:
+        logged.write(Path(name))
+        logged.close()
+        return reading.logged_plans(Path(name) / LOGGED_PLANS_FILE)
 
 
 def write(url: str, case: Case) -> None:
@@ -202,21 +230,25 @@ def main() -> None:
     parser.add_argument("--part", default="1/1", help="the first of three parts of the cases, say: 1/3")
     asked = parser.parse_args()
     part, parts = (int(each) for each in asked.part.split("/"))
-    scores: dict[str, Score] = {}
-    with server() as url:
+    scores: dict[str, Score] = defaultdict(Score)
+    with server() as (url, log):
         for case in CASES[part - 1 :: parts]:
-            group = GROUPS[case in HELD_OUT or case in LATER_HELD_OUT][case in LATER or case in LATER_HELD_OUT]
+            group = next(name for name, those in GROUPS.items() if case in those)
             if asked.quick and "held out" in group:
                 continue
-            found = advised(evidence(url, case))
-            for name in (group, "all", f"  {case.kind}"):
-                scores[name] = scored(scores.get(name, Score()), case, found)
-            labels = {plain(each) for each in case.expected}
-            if {plain(each) for each in found} - labels or (labels and not found):
-                print(f"{group}: {case.name}: advised {found}, expected one of {list(case.expected) or 'none'}")
+            run = evidence(url, case, log)
+            bare = replace(run, statements=tuple(replace(each, logged=None) for each in run.statements))
+            for logged, of in (("", bare), (", plans logged", run)):
+                found = advised(of)
+                for name in (group, "all", f"  {case.kind}"):
+                    scores[name + logged] = scored(scores[name + logged], case, found)
+                labels = {plain(each) for each in case.expected}
+                if {plain(each) for each in found} - labels or (labels and not found):
+                    wanted = list(case.expected) or "none"
+                    print(f"{group}{logged}: {case.name}: advised {found}, expected one of {wanted}")
             if not asked.quick:
                 peers = by_cost(url, case)
-                scores["planner cost alone"] = scored(scores.get("planner cost alone", Score()), case, peers)
+                scores["planner cost alone"] = scored(scores["planner cost alone"], case, peers)
     for group, score in scores.items():
         print(f"{group}: {score.text()}")
 

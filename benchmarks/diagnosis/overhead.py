@@ -4,15 +4,19 @@ What collecting evidence costs the service: throughput at saturation with all co
     .venv/bin/python benchmarks/diagnosis/overhead.py --rounds 14
 
 The reference shop in its fast form is asked by users that ask again as soon as they are answered: whatever is taken
-from it shows. One run has many short phases. Each round is four of them in an order drawn by chance, with the same
-keys: collectors on, off, and off twice more for the control, which says what no difference at all looks like on this
-machine. While off a collector is told of no phase and takes no sample; its connection stays. Given is the median of
-the rounds' ratios with a 95% interval by bootstrap over rounds. Collectors, generator and service share the machine's
-cores here: on a machine of its own the service would be disturbed by the questions alone. What a collector does after
-the load has ended (plans, indexes, answers) is no part of it, as the service is not loaded then.
+from it shows. Single seconds of a phase are on and off in turns (steady.py says how). `--by phases` turns whole phases
+of 2 s on and off instead, so that what is read when a phase begins is counted too: each round is four of them in an
+order drawn by chance, with the same keys: collectors on, off, and off twice more for the control, which says what no
+difference at all looks like on this machine. While off a collector is told of no phase and takes no sample; its
+connection stays. Given is the median of the rounds' ratios with a 95% interval by bootstrap over rounds. Throughput is
+what counts, and what the machine's other guests and processes disturb most: so the answers for a second of processor
+time are compared too. Collectors, generator and service share the machine's cores here: on a machine of its own the
+service would be disturbed by the questions alone. What a collector does after the load has ended (plans, indexes,
+answers) is no part of it, as the service is not loaded then.
 
-Beside it stands what each collector itself took while on: processor time of its threads in the phase and, apart from
-that, behind it, when the load has ended; and time it waited for answers, which bounds what the servers spent on them.
+By phases, beside it stands what each collector itself took while on: processor time of its threads in the phase and,
+apart from that, behind it, when the load has ended; and time it waited for answers, which bounds what the servers spent
+on them.
 The processor time depends little on what else the machine does, the waiting much. Few rounds show it: `--rounds 2`.
 A round takes some 14 s, the lab 20 s.
 
@@ -40,19 +44,19 @@ from unittest.mock import patch
 
 import numpy as np
 import psutil
+import steady
+from steady import APART, Meter
 
 from headway import line
 from headway.evidence import collect as collecting
 from headway.evidence import registry, runfile
-from headway.evidence.collector import Collector
+from headway.evidence.collector import Collector, present
 from headway.lab import Lab, shop_folder
 from headway.lab import sources as lab_sources
 from headway.load import hits
 from headway.load.drive import Stop
-from headway.model import LoadModel, Phase, Scenario, Sources
+from headway.model import LoadModel, Phase, Scenario, Sources, SourceState
 
-APART = frozenset({"profile"})
-"""Collectors that are not on unless they are asked for."""
 LIMIT_RATIO = 0.03
 RESAMPLES = 10_000
 FEWEST = 8
@@ -78,7 +82,7 @@ Spent = dict[str, Took]
 
 
 @contextlib.contextmanager
-def only(names: frozenset[str], spent: Spent) -> Iterator[None]:
+def only(names: frozenset[str], spent: Spent, meter: Meter) -> Iterator[None]:
     """Runs meanwhile have the collectors of these names and no other, in phases that are called on."""
 
     def chosen(sources: Sources, scenario: Scenario | None = None) -> tuple[Collector, ...]:
@@ -88,10 +92,29 @@ def only(names: frozenset[str], spent: Spent) -> Iterator[None]:
                 gate(each, spent)
             else:
                 each.close()
-        return tuple(each for each in made if each.name in names)
+        return (Metered(meter), *(each for each in made if each.name in names))
 
     with patch.object(collecting, "collectors", chosen):
         yield
+
+
+class Metered(Collector):
+    """Has the meter read at both ends of every phase, on or off, in a thread of its own."""
+
+    name = "meter"
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self._meter = meter
+
+    def check(self) -> SourceState:
+        return present(self.name, "of processor time")
+
+    def begin(self, phase: Phase, at_s: float) -> None:
+        self._meter.begin()
+
+    def end(self, phase: Phase, at_s: float) -> None:
+        self._meter.end(phase.name)
 
 
 def gate(collector: Collector, spent: Spent) -> None:
@@ -158,8 +181,8 @@ def planned(asked: argparse.Namespace) -> tuple[Phase, ...]:
     return tuple(made)
 
 
-def rounds(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Namespace) -> list[Round]:
-    """What each side of each round reached."""
+def rounds(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Namespace, meter: Meter) -> list[Round]:
+    """What each side of each round reached, and by its name with " cpu" the answers for a second of processor time."""
     phases = planned(asked)
     folder = collecting.collect(
         root, scenario=scenario, phases=phases, sources=sources, slug="overhead", workers=1,
@@ -170,7 +193,8 @@ def rounds(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Nam
     found: dict[str, Round] = {}
     for each in hits.read(folder, phases, tuple(route.name for route in scenario.routes)):
         side, _, number = each.phase.name.rpartition(" ")
-        found.setdefault(number, {})[side] = float(each.good.sum()) / each.seconds
+        reached = float(each.good.sum()) / each.seconds
+        found.setdefault(number, {}).update({side: reached, f"{side} cpu": reached / meter.cores[each.phase.name]})
     return list(found.values())
 
 
@@ -184,15 +208,24 @@ def ratio(found: list[Round], one: str, other: str) -> tuple[float, float, float
 
 def told(what: str, found: list[Round]) -> str:
     """What these collectors cost, beside what no difference looks like."""
+    lines = [compared(f"{what}: throughput", found, "")]
+    timed = [made for made in found if "on cpu" in made]
+    if len(timed) >= FEWEST:
+        lines.append(compared(f"{what}: answers for a second of processor time", timed, " cpu"))
+    return "\n".join(lines)
+
+
+def compared(what: str, found: list[Round], of: str) -> str:
+    """One of the two measures."""
     speed = f"{np.median([made['off'] for made in found]):,.0f}"
     if len(found) < FEWEST:
         return f"{what}: {len(found)} rounds say nothing yet: {FEWEST} are the fewest; {speed} answers a second without"
-    cost, least, most = (1 - each for each in ratio(found, "on", "off"))
-    none, low, high = (1 - each for each in ratio(found, "control a", "control b"))
+    cost, least, most = (1 - each for each in ratio(found, f"on{of}", f"off{of}"))
+    none, low, high = (1 - each for each in ratio(found, f"control a{of}", f"control b{of}"))
     least, most, low, high = min(least, most), max(least, most), min(low, high), max(low, high)
     verdict = "below" if most < LIMIT_RATIO else "above" if least > LIMIT_RATIO else "not decided against"
     return (
-        f"{what}: {cost:+.1%} of throughput (95%: {least:+.1%} to {most:+.1%}), {verdict} {LIMIT_RATIO:.0%};"
+        f"{what}: {cost:+.1%} less (95%: {least:+.1%} to {most:+.1%}), {verdict} {LIMIT_RATIO:.0%};"
         f" control, nothing against nothing: {none:+.1%} ({low:+.1%} to {high:+.1%});"
         f" {len(found)} rounds,"
         f" median {speed} answers a second without"
@@ -204,7 +237,7 @@ def kept(file: Path | None, what: str) -> list[Round]:
     if file is None or not file.exists():
         return []
     lines = (json.loads(each) for each in file.read_text("utf-8").splitlines())
-    return [each["round"] for each in lines if each["what"] == what]
+    return [each["round"] for each in lines if isinstance(each, dict) and each["what"] == what]
 
 
 def measured(root: Path, scenario: Scenario, sources: Sources, asked: argparse.Namespace, what: str) -> None:
@@ -218,8 +251,9 @@ def measured(root: Path, scenario: Scenario, sources: Sources, asked: argparse.N
     before = kept(asked.keep, what)
     asked.seed = 1 + len(before)
     spent: Spent = {}
-    with only(names, spent):
-        found = rounds(root, scenario, sources, asked)
+    meter = Meter([pid for _, pid in sources.processes])
+    with only(names, spent, meter):
+        found = rounds(root, scenario, sources, asked, meter)
     shares(spent, asked)
     if asked.keep is not None:
         with asked.keep.open("a", encoding="utf-8") as stream:
@@ -250,6 +284,7 @@ def main() -> None:
     """Bring the shop up, measure, take it down."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=14)
+    options.add_argument("--by", choices=("seconds", "phases"), default="seconds", help="what is on and off in turns")
     options.add_argument("--seconds", type=float, default=2.0, help="of each phase")
     options.add_argument("--warmup", type=float, default=0.5, help="before each phase, in seconds")
     options.add_argument("--users", type=int, default=8)
@@ -268,8 +303,11 @@ def main() -> None:
             promise = line.find_promise("0050", (shop_folder(),))
             scenario = line.find_scenario(None, promise, sources.target_url)
             names = [each.name for each in registry.collectors(sources, scenario)]
-            for what in names if asked.each else [asked.only]:
-                measured(Path(name), scenario, sources, asked, what)
+            if asked.by == "seconds" and asked.only == "all" and not asked.each:
+                steady.measured(Path(name), scenario, sources, asked)
+            else:
+                for what in names if asked.each else [asked.only]:
+                    measured(Path(name), scenario, sources, asked, what)
         finally:
             lab.down(purge=True)
     print(f"{psutil.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f}")

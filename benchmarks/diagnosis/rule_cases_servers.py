@@ -121,6 +121,37 @@ def running(*commands: CacheCommand, slow: tuple[CacheSlow, ...] = (), **more: A
     return cache(parts={"cache_commands": commands, "cache_slow": slow}, **more)
 
 
+MISSES = "cache"
+
+
+def missing(misses: int, *commands: CacheCommand, keys: int, **more: Any) -> Evidence:
+    """6,000 look-ups, these commands, and so many keys at the end."""
+    return cache(
+        6_000 - misses, misses, parts={"cache_commands": commands}, keys_by_database={"db0": keys}, keys_mean=keys / 2,
+        **more,
+    )  # fmt: skip
+
+
+LOOKED = command("get", 6_000, 0.004)
+wrong(MISSES, "deleted as soon as it is stored", missing(
+    5_500, LOOKED, command("setex", 5_500, 0.005), command("del", 5_400, 0.003), keys=100))  # fmt: skip
+wrong(MISSES, "looked up and never stored", missing(5_900, LOOKED, command("set", 3, 0.005), keys=103))
+well(MISSES, "each key for the first time, and stored", missing(
+    5_900, LOOKED, command("set", 5_900, 0.005), keys=6_000))  # fmt: skip
+well(MISSES, "cold, and warm by the end", missing(
+    3_400, LOOKED, command("setex", 3_400, 0.005), command("del", 120, 0.003), keys=3_300))  # fmt: skip
+well(MISSES, "stored by the hundred", missing(5_900, LOOKED, command("mset", 59, 0.2), keys=5_950))
+HELD_OUT.wrong(MISSES, "hashes that nobody fills", missing(
+    5_800, command("hget", 6_000, 0.004), command("incr", 6_000, 0.003), keys=40))  # fmt: skip
+HELD_OUT.wrong(MISSES, "unlinked after every write of many", missing(
+    4_000, LOOKED, command("set", 4_000, 0.005), command("unlink", 3_900, 0.003), keys=150))  # fmt: skip
+HELD_OUT.wrong(MISSES, "some expire, some are deleted", missing(
+    4_000, LOOKED, command("set", 4_000, 0.005), command("del", 1_500, 0.003), keys=400, expired=2_100))  # fmt: skip
+HELD_OUT.well(MISSES, "filled by a script", missing(
+    5_000, LOOKED, command("evalsha", 5_000, 0.02), command("set", 5_000, 0.005), keys=5_100))  # fmt: skip
+HELD_OUT.well(MISSES, "locks come and go, keys are new", missing(
+    5_000, LOOKED, command("set", 10_000, 0.005), command("del", 5_000, 0.003), keys=5_000))  # fmt: skip
+
 SLOW = "slow-cache-command"
 GETS = command("get", 6_000, 0.004)
 wrong(SLOW, "all keys listed", running(GETS, command("keys", 100, 20)), "KEYS")
@@ -369,11 +400,12 @@ def ran(text: str, seconds: float, calls: int = 10_000, **more: Any) -> Statemen
 
 
 def primary(*statements: Statement, ran_mean: float = 2.0, cores: int = 2, commits: int = 20_000,
-            waits: tuple[Wait, ...] = (), **more: Any) -> Evidence:  # fmt: skip
-    """A minute of a database that ran these, with so many sessions on a core."""
+            written: int | None = None, waits: tuple[Wait, ...] = (), **more: Any) -> Evidence:  # fmt: skip
+    """A minute of a database that ran these, with so many sessions on a core; `written`: transaction ids given out."""
     counted = Database(
         phase=NAME, commits=commits, rollbacks=0, blocks_hit=1, blocks_read=0, temp_bytes=0, deadlocks=0, sessions=8,
         connections=8, max_connections=100, statements_reset=False, replicas=len(more.get("replicas", ())),
+        written_transactions=written,
     )  # fmt: skip
     busy = (at_work(ran_mean, text=BY_USER),) if ran_mean else ()
     known = Machine(cpu_model="x", cores=cores, memory_bytes=1 << 33, kernel="Linux")
@@ -408,7 +440,13 @@ wrong(REPLICA, "reads that wait for the disk", primary(
     waits=(at_work(1.2, "IO", "DataFileRead", text=BY_USER),)))  # fmt: skip
 wrong(REPLICA, "one order in ten requests, its ten rows one by one", primary(
     ran("BEGIN", 0.1), ran(BY_USER, 90, 9_000), ran("INSERT INTO lines (order_id) VALUES ($1)", 10),
-    ran("COMMIT", 0.1), commits=10_000))  # fmt: skip
+    ran("COMMIT", 0.1), commits=10_000, written=1_000))  # fmt: skip
+wrong(REPLICA, "savepoints in one of five transactions", primary(
+    ran("BEGIN", 0.1), ran(BY_USER, 90), ran(WRITE, 10, 2_000), ran("COMMIT", 0.1), commits=10_000,
+    written=6_000))  # fmt: skip
+well(REPLICA, "every transaction writes to a table of its own", primary(
+    ran("BEGIN", 0.1), ran(BY_USER, 90), *(ran(f"UPDATE t{each} SET n = $1 WHERE id = $2", 2, 2_000) for each in
+    range(5)), ran("COMMIT", 0.1), commits=10_000, written=10_000))  # fmt: skip
 well(REPLICA, "the primary has time", primary(ran(BY_USER, 16), ran(WRITE, 2), ran_mean=0.3))
 well(REPLICA, "a large machine, two at work", primary(ran(BY_USER, 110), ran(WRITE, 10), cores=16))
 well(REPLICA, "one is there and answers the reads", primary(ran(BY_USER, 12), ran(WRITE, 100), replicas=(STANDBY,)))
@@ -423,6 +461,12 @@ HELD_OUT.wrong(REPLICA, "counts, joins and a page", primary(
     ran("WITH last AS (SELECT id FROM posts ORDER BY id DESC LIMIT $1) SELECT id FROM last", 20),
     ran("INSERT INTO orders (user_id) VALUES ($1)", 12)))  # fmt: skip
 HELD_OUT.wrong(REPLICA, "almost three quarters, just busy", primary(ran(BY_USER, 66), ran(WRITE, 24), ran_mean=1.5))
+HELD_OUT.wrong(REPLICA, "a job that inserts row by row beside readers", primary(
+    ran(BY_USER, 90, 9_950), ran("INSERT INTO lines (order_id) VALUES ($1)", 10, 50_000), commits=10_000,
+    written=50))  # fmt: skip
+HELD_OUT.well(REPLICA, "each visit is counted in one of three tables", primary(
+    ran("BEGIN", 0.1), ran(BY_USER, 90), *(ran(f"INSERT INTO visits_{each} (id) VALUES ($1)", 3, 3_300) for each in
+    range(3)), ran("COMMIT", 0.1), commits=10_000, written=9_900))  # fmt: skip
 HELD_OUT.well(REPLICA, "rows moved by what looks like a read", primary(
     ran("WITH moved AS (DELETE FROM jobs WHERE id = $1 RETURNING id) SELECT id FROM moved", 90),
     ran(BY_USER, 20)))  # fmt: skip

@@ -15,15 +15,16 @@ import pytest
 from psycopg import sql
 
 from headway.errors import HeadwayError, SourceRefused
-from headway.evidence import columns
+from headway.evidence import columns, registry
 from headway.evidence.collector import Watch
 from headway.evidence.database import DatabaseUse
 from headway.evidence.plans import Plans
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.evidence.tables import Tables
-from headway.model import Database, LoadModel, Phase, Presence, Statement
+from headway.model import Database, LoadModel, Phase, Presence, Sources, Statement
 
+OF_A_DATABASE = {"statements", "waits", "database", "replicas", "tables", "indexes", "plans"}
 PHASE = Phase(name="steady", model=LoadModel.OPEN, duration_s=1, warmup_s=0, rate_per_s=1)
 
 
@@ -350,6 +351,51 @@ def test_a_locked_table_costs_a_second_and_no_more(
         with pytest.raises(psycopg.errors.LockNotAvailable):
             session.rows("tables_sizes")
         assert time.monotonic() - begun < 3
+
+
+def test_a_role_that_only_reads_sees_all_and_stands_in_nobodys_way(
+    postgres_url: str, service: psycopg.Connection
+) -> None:
+    """
+    pg_monitor and pg_read_all_data are enough for every source of the database, plans too. All of it goes on while
+    another session holds the strongest lock that lets a SELECT by; no lock of a table outlasts its question.
+    """
+    with role(postgres_url, "GRANT pg_monitor, pg_read_all_data TO {}") as url:
+        every = registry.collectors(Sources(target_url="http://127.0.0.1:9", database_url=url))
+        asking = [each for each in every if each.name in OF_A_DATABASE]
+        assert {each.name for each in asking} == OF_A_DATABASE
+        with psycopg.connect(postgres_url) as migration:
+            migration.execute("LOCK TABLE posts IN EXCLUSIVE MODE")
+            assert {each.check().presence for each in asking} == {Presence.PRESENT}
+            begun = time.monotonic()
+            for each in asking:
+                each.begin(PHASE, time.time())
+            service.execute("SELECT title FROM posts WHERE id = 1")
+            for each in asking:
+                each.sample(time.time())
+                each.end(PHASE, time.time())
+            for each in asking:
+                each.finish()
+            assert time.monotonic() - begun < 3
+            held = migration.execute(
+                "SELECT mode FROM pg_locks WHERE relation = 'posts'::regclass AND pid <> pg_backend_pid()"
+            ).fetchall()
+        plans = next(each for each in asking if isinstance(each, Plans))
+        for each in every:
+            each.close()
+        assert held == []
+        assert plans.errors == {}
+        assert len(plans.plans) == 1
+
+
+@pytest.mark.parametrize("act", ["CREATE TABLE mine (id int)", "DELETE FROM posts", "SELECT nextval('numbers')"])
+def test_headways_session_writes_nothing_even_as_a_superuser(
+    service: psycopg.Connection, session: Session, act: str
+) -> None:
+    """Whatever is sent over it, the server refuses what writes."""
+    service.execute("CREATE SEQUENCE numbers")
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        session.connection.execute(act.encode())
 
 
 def test_a_lost_session_stays_lost_and_says_why(service: psycopg.Connection, session: Session) -> None:

@@ -124,6 +124,34 @@ def test_values_are_hidden_unless_asked_for_and_headways_own_are_left_out(
     assert "pg_class" not in text
 
 
+def test_constants_inside_an_expression_are_kept_when_they_never_change(
+    logging_server: Logging, tmp_path: Path
+) -> None:
+    """Five executions that had the same one tell it; one whose constant differs from call to call tells none."""
+    session = Session(logging_server.url)
+    logged = LoggedPlans(newest(logging_server.folder, ".json"), session, show_values=False)
+    logged.check()
+    with psycopg.connect(logging_server.url, autocommit=True) as one:
+        for number in range(5):
+            one.execute("SELECT id FROM posts WHERE coalesce(title, '') = %s", (f"secret {number}",))
+            one.execute(f"SELECT id FROM posts WHERE coalesce(user_id, {number}) = 7".encode())
+        rows = one.execute(
+            "SELECT substring(query, 'coalesce.([a-z_]+)'), queryid::text FROM pg_stat_statements"
+            " WHERE query LIKE 'SELECT id FROM posts WHERE coalesce%'"
+        ).fetchall()
+    identity = {str(column): str(query_id) for column, query_id in rows}
+    for each in identity.values():
+        until_seen(logged, each, 5)
+    logged.finish()
+    logged.write(tmp_path)
+    logged.close()
+    session.close()
+    text = (tmp_path / "logged-plans.json").read_text()
+    found = {column: json.loads(text)[query_id]["fixed"] for column, query_id in identity.items()}
+    assert found == {"title": ["coalesce(title, '')"], "user_id": []}
+    assert "secret" not in text
+
+
 def test_the_next_log_of_a_rotation_is_followed(logging_server: Logging, tmp_path: Path) -> None:
     """PostgreSQL begins a file of another name: what is written there is read too."""
     session = Session(logging_server.url)

@@ -144,6 +144,48 @@ def test_patterns_and_expressions_get_the_index_that_can_serve_them(condition: s
     assert [each.partition(" ON posts ")[2] for each in found] == ([index] if index else [])
 
 
+@pytest.mark.parametrize(
+    ("condition", "parts", "keys"),
+    [
+        ("title ->> $1 = $2", ("title ->> 'token'",), "((title ->> 'token'))"),
+        ("coalesce(title, $1) = $2", ("coalesce(title, '')",), "((coalesce(title, '')))"),
+        ("title ->> $1 = $2 AND title ->> $3 = $4", ("title ->> 'a'",), None),  # which of the two it was isn't known
+        ("title ->> $1 = $2", ("title ->> 'a'", "title ->> 'b'"), None),
+        ("title ->> $1 = $2", ("title ->> 'a') ; DROP TABLE posts; --'",), None),
+        ("title ->> $1 = $2", ("title ->> 'a'') ; DROP TABLE x; --'",), "((title ->> 'a'') ; DROP TABLE x; --'))"),
+        ("coalesce(title, body) = $1", (), None),
+    ],
+)
+def test_a_constant_that_was_always_the_same_makes_an_expression_known(
+    condition: str, parts: tuple[str, ...], keys: str | None
+) -> None:
+    """What was logged tells `doc ->> $1` from another; one that could be several, or is no constant, is none."""
+    logged = LoggedPlan(statement_id="s", seen=9, slowest_ns=1e6, plan=None, fixed=parts)
+    found = missing_index.find(run(f"SELECT id FROM posts WHERE {condition}", logged=logged))
+    assert [each.remedies[0].act.partition(" ON posts ")[2] for each in found] == ([keys] if keys else [])
+
+
+def test_an_index_of_an_expression_that_is_there_is_seen() -> None:
+    """PostgreSQL writes a constant with its type: the index is the same."""
+    logged = LoggedPlan(statement_id="s", seen=9, slowest_ns=1e6, plan=None, fixed=("title ->> 'it''s'",))
+    there = index("tokens", "(title ->> 'it''s'::text)")
+    found = run("SELECT id FROM posts WHERE title ->> $1 = $2", there, logged=logged)
+    assert list(missing_index.find(found)) == []
+    assert missing_index.why_not(found, "s") == "the index tokens serves it"
+
+
+@pytest.mark.parametrize(("planned", "advised"), [(500, True), (400_000, False), (None, False)])
+def test_how_much_a_range_leaves_for_an_aggregate_is_told_by_its_logged_plan(
+    planned: int | None, *, advised: bool
+) -> None:
+    """The planner had the real values: few rows of many want an index, many none; without a plan nothing is said."""
+    scan = {"Node Type": "Seq Scan", "Relation Name": "posts", "Plan Rows": planned, "Filter": "(at > ?)"}
+    plan = {"Node Type": "Gather", "Workers Planned": 2, "Plans": [scan]} if planned else None
+    logged = LoggedPlan(statement_id="s", seen=9, slowest_ns=1e6, plan=plan)
+    found = list(missing_index.find(run("SELECT count(*) FROM posts WHERE at > $1", logged=logged)))
+    assert [each.remedies[0].parameters["columns"] for each in found] == ([["at"]] if advised else [])
+
+
 def test_a_pattern_that_is_not_known_needs_no_second_index() -> None:
     """One that patterns on the column can use is there: whether it is the right one the text doesn't tell."""
     text = "SELECT id FROM posts WHERE title LIKE $1"

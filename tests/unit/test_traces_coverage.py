@@ -64,6 +64,13 @@ def test_low_coverage_is_said_with_the_routes_that_lack_it(tmp_path: Path) -> No
     assert lines[0] in html.page(evidence, made.verdict(), ())
 
 
+def test_getting_a_connection_is_no_statement_without_its_text(tmp_path: Path) -> None:
+    """Node's pg makes a span of it: of two calls of the database one lacks its text, not three of four."""
+    connecting = [call(n, None, name=name) for n, name in enumerate(("pg-pool.connect", "pg.connect"), start=3)]
+    spans = [server(1, "/a"), call(1, "SELECT 1 FROM t"), call(2, None, name="poolside.find"), *connecting]
+    assert "SQL text in 50% of 2 database spans" in coverage_report.lines(run(tmp_path, *spans, answered=1))[0]
+
+
 def test_more_than_all_is_said_and_never_shown_as_more(tmp_path: Path) -> None:
     """Others ask too: the share stays 100%, and the difference is named; so is what fits no route."""
     spans = [server(n, "/users/{id}") for n in range(4)] + [server(9, "/health")]

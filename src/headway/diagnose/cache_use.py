@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.diagnose.words import one_line
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 MOST_KEYS = 5
 LEAST_READS = 20
+_DELETE = frozenset({"del", "unlink", "getdel", "hdel", "flushdb", "flushall"})
+_STORE = frozenset(
+    {
+        "set", "setex", "psetex", "setnx", "mset", "msetnx", "msetex", "getset", "append", "setrange", "restore",
+        "copy", "rename", "hset", "hmset", "hsetnx", "hsetex", "sadd", "zadd", "lpush", "rpush", "json.set", "xadd",
+        "geoadd", "sunionstore", "zunionstore", "zrangestore",
+    }
+)  # fmt: skip
+"""Counters (INCR) are left out: they are nobody's answer to a miss."""
 
 
 def too_small(use: CacheUse) -> bool:
@@ -29,6 +39,25 @@ def too_small(use: CacheUse) -> bool:
         and use.hits < CACHE_EVICTED_MAX_HIT_RATIO * lookups
         and use.evicted >= CACHE_EVICTED_MIN_RATIO * lookups
         and use.evicted >= CACHE_EVICTED_OF_MISSES_MIN_RATIO * use.misses
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Calls of one phase that store something that can be looked up, and that delete."""
+
+    stored: int
+    deleted: int
+
+
+def traffic(evidence: Evidence, phase: str) -> Traffic | None:
+    """What the phase's commands did to keys, those inside scripts too; None: the commands weren't counted."""
+    commands = [each for each in evidence.cache_commands if each.phase == phase]
+    if not commands:
+        return None
+    return Traffic(
+        stored=sum(each.calls for each in commands if each.name in _STORE),
+        deleted=sum(each.calls for each in commands if each.name in _DELETE),
     )
 
 

@@ -134,16 +134,18 @@ def expression(side: Node) -> str | None:
     """
     A column or an expression of one, as an index would have it; None: no index may hold it, or it isn't known whole.
 
-    Of those that are common only these depend on no setting. What constant stands in one is not known: the text leaves
-    it out.
+    Of those that are common only these depend on no setting. What constant stands in one is known only where plans were
+    logged (fixed.py): the text leaves it out.
     """
     if isinstance(side, exp.Column):
         return quoted(side.name)
-    of = side.this if isinstance(side, (*_IMMUTABLE, *_DOCUMENTS)) else None
+    of = side.this if isinstance(side, (*_IMMUTABLE, *_DOCUMENTS, exp.Coalesce)) else None
     if isinstance(of, exp.Cast) and of.to.is_type(*exp.DataType.TEXT_TYPES):
         of = of.this  # to text of a text is nothing
     if not isinstance(of, exp.Column) or side.find(exp.Parameter, exp.Placeholder) is not None:
         return None
+    if isinstance(side, exp.Coalesce) and len(list(side.find_all(exp.Column))) > 1:
+        return None  # which of the columns is compared the rest can't tell
     bare = side.copy()
     bare.set("this", exp.column(of.this.copy()))
     text = str(bare.sql("postgres", normalize_functions="lower"))

@@ -8,6 +8,7 @@ Indexes; Winand, "SQL Performance Explained", ch. 2.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ COVERED_BYTES = 64
 COVERED_COLUMNS = 2
 COVERED_MOST_CORRELATION = 0.9
 """From here on the rows of one value lie on neighbouring pages, and there is little to spare."""
+_CAST = re.compile(r"('(?:[^']|'')*')::[a-z]+(?: [a-z]+)*")
+"""PostgreSQL writes a definition's `'token'` as `'token'::text`."""
 _FOLLOWED = frozenset({How.EQUAL, How.JOIN})
 _WHOLE = frozenset({How.NULL, How.NOT_NULL, How.TRUE, How.FALSE})
 _CONDITIONS = {How.NULL: "{} IS NULL", How.NOT_NULL: "{} IS NOT NULL", How.TRUE: "{}", How.FALSE: "NOT {}"}
@@ -308,7 +311,8 @@ def _primary(table: str, catalog: Catalog) -> tuple[str, ...]:
 
 
 def _bare(key: str) -> str:
-    """A key without direction, operator class and case: to compare one with another."""
+    """A key without direction, operator class, casts of constants and case: to compare one with another."""
+    key = _CAST.sub(r"\1", key)
     return key.removesuffix(" DESC").removesuffix(" text_pattern_ops").removesuffix(" gin_trgm_ops").strip("()").lower()
 
 

@@ -85,6 +85,7 @@ class DatabaseUse(Collector):
                 max_connections=after["max_connections"],
                 statements_reset=reset,
                 replicas=after["replicas"],
+                written_transactions=after["next_transaction"] - before["next_transaction"],
             )
         )
 

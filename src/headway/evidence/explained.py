@@ -16,6 +16,11 @@ _MESSAGE = re.compile(r"duration: (\d{1,15}(?:\.\d{1,9})?) ms  plan:\s*(.*)", re
 _PARAMETERS = re.compile(r"^Query Parameters: (.*?)$", re.MULTILINE)
 _TEXT = re.compile(r"\AQuery Text: (.*?)(?=^Query Parameters: |^\S.*  \(cost=|\Z)", re.MULTILINE | re.DOTALL)
 _PARAMETER = re.compile(r"\$(\d{1,5}) = (NULL|'(?:[^']|'')*')(?:, |\Z)")
+FIXED_MOST_CHARACTERS = 20_000
+"""A longer statement isn't parsed either."""
+_NEAR = 150  # characters around a constant: a column's name has 63 at most
+_MEMBER = re.compile(r"((?:[\w\"]+\.)?[\w\"]+)\s*(->>?)\Z")
+_INSTEAD = re.compile(r"\bcoalesce\s*\(\s*([\w.\"]+)\s*,\Z", re.IGNORECASE)
 _KEPT = frozenset({"Node Type", "Relation Name", "Schema", "Alias", "Index Name", "CTE Name", "Subplan Name"})
 _DROPPED = frozenset({"Output", "Query Text", "Query Parameters", "Settings"})
 CSV_MESSAGE, CSV_DATABASE, CSV_QUERY_ID, CSV_COLUMNS = 13, 2, 25, 26
@@ -148,6 +153,24 @@ def values(said: str) -> Values | None:
         found.append(None if each[2] == "NULL" else each[2][1:-1].replace("''", "'"))
         place = each.end()
     return tuple(found) or None
+
+
+def fixed(text: str) -> frozenset[str]:
+    """
+    Constants of a statement's text that are part of an expression over a column, not a value that is compared: a
+    document's member (`settings ->> 'token'`) and what stands for NULL (`coalesce(city, '')`). With their column, in
+    the form that `headway.diagnose` looks for in normalised texts.
+    """
+    found = set()
+    for constant in redact.constant_places(text) if len(text) <= FIXED_MOST_CHARACTERS else ():
+        near = text[max(0, constant.start() - _NEAR) : constant.start()].rstrip()
+        written, after = constant[0], text[constant.end() : constant.end() + _NEAR]
+        if near.endswith(("->", "->>")) and (member := _MEMBER.search(near)):
+            if len(written) > 1 and written[0] == written[-1] == "'":
+                found.add(f"{member[1]} {member[2]} {written}")
+        elif near.endswith(",") and after.lstrip().startswith(")") and (instead := _INSTEAD.search(near)):
+            found.add(f"coalesce({instead[1]}, {written})")
+    return frozenset(found)
 
 
 def hidden(node: object, name: str = "") -> object:

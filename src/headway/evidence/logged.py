@@ -10,11 +10,11 @@ from headway.conventions import LOGGED_PLANS_FILE
 from headway.errors import SourceRefused
 from headway.evidence import bundle
 from headway.evidence.collector import Collector, absent, in_words, present
-from headway.evidence.explained import FORMS, RECORD_MAX_BYTES, Explained, Records, hidden
+from headway.evidence.explained import FORMS, RECORD_MAX_BYTES, Explained, Records, fixed, hidden
 from headway.evidence.following import Following, Turned
 from headway.evidence.scans import slim
 from headway.evidence.statements import is_own
-from headway.thresholds import PROVE_MOST_VALUES
+from headway.thresholds import FIXED_MIN_SEEN, PROVE_MOST_VALUES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +34,15 @@ class Seen:
     slowest_ns: float = -1.0
     plan: dict[str, Any] | None = None
     values: list[Values] = field(default_factory=list)
+    fixed: frozenset[str] | None = None  # parts of expressions that all of them had
 
 
 class LoggedPlans(Collector):
     """
     The log of this machine's PostgreSQL, in JSON or CSV; of a folder, the one written last.
 
-    Constants of plans, and parameters, are kept only when values were asked for (`--show-values`).
+    Constants of plans, and parameters, are kept only when values were asked for (`--show-values`). What is kept without
+    are names of a document's members and what `coalesce` puts for NULL, where every execution seen had the same.
     """
 
     name = "logged plans"
@@ -105,6 +107,7 @@ class LoggedPlans(Collector):
                 "seen": each.seen,
                 "slowest_ns": each.slowest_ns,
                 "plan": None if each.plan is None else slim(each.plan) if self._show_values else hidden(each.plan),
+                "fixed": sorted(each.fixed or ()) if each.seen >= FIXED_MIN_SEEN else [],
                 "values": [list(each) for each in dict.fromkeys(each.values)] if self._show_values else [],
             }
             for identity, each in self.statements.items()
@@ -121,6 +124,10 @@ class LoggedPlans(Collector):
             return
         each = self.statements.setdefault(found.query_id, Seen())
         each.seen += 1
+        if each.fixed is None:
+            each.fixed = fixed(found.text)
+        elif each.fixed:
+            each.fixed &= fixed(found.text)
         if found.duration_ns > each.slowest_ns:
             each.slowest_ns, each.plan = found.duration_ns, found.plan or each.plan
         if found.values is None or not self._show_values:

@@ -114,7 +114,7 @@ def read(folder: Path) -> Evidence:
     if run.imported is not None:  # another tool made the load, and does not say how well it could
         phases = tuple(replace(each, health=replace(each.health, cpu_ratio=None)) for each in phases)
     plans, errors = _plans(folder / PLANS_FILE)
-    logged = _logged(folder / LOGGED_PLANS_FILE)
+    logged = logged_plans(folder / LOGGED_PLANS_FILE)
     return Evidence(
         folder=folder,
         id=run.id,
@@ -199,7 +199,8 @@ def _plans(file: Path) -> tuple[dict[str, Plan], dict[str, str]]:
         raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 
 
-def _logged(file: Path) -> dict[str, LoggedPlan]:
+def logged_plans(file: Path) -> dict[str, LoggedPlan]:
+    """What auto_explain logged, by the statements' ids; nothing where no log was read."""
     if not file.exists():
         return {}
     content = bundle.get_json(file)
@@ -207,7 +208,7 @@ def _logged(file: Path) -> dict[str, LoggedPlan]:
         return {
             name: LoggedPlan(
                 statement_id=name, seen=each["seen"], slowest_ns=each["slowest_ns"], plan=each["plan"],
-                values=tuple(tuple(values) for values in each["values"]),
+                values=tuple(tuple(values) for values in each["values"]), fixed=tuple(each.get("fixed", ())),
             )
             for name, each in content.items()
         }  # fmt: skip

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HIDDEN = "***"
 _NAME = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|credential|authorization|session)"
@@ -55,6 +59,11 @@ def statement(text: str) -> str:
 def constants(text: str) -> str:
     """A statement, or a piece of one as a plan shows it, with `?` for each constant; its end may be cut off."""
     return _SQL_CONSTANT.sub(_without_constant, text)
+
+
+def constant_places(text: str) -> Iterator[re.Match[str]]:
+    """Where the constants of a statement stand; what looks like one inside another, or a comment, is none."""
+    return (each for each in _SQL_CONSTANT.finditer(text) if not (each["kept"] or each["name"] or each["comment"]))
 
 
 def _without_constant(found: re.Match[str]) -> str:

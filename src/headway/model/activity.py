@@ -130,7 +130,8 @@ class LoggedPlan:
     What auto_explain logged of one statement: the plan of its slowest execution, made with its real parameters.
 
     `plan` is as EXPLAIN (FORMAT JSON) writes it, None when the log has plans as text; its constants are `?` unless
-    values were asked for. `values`: sets of parameters as text, empty unless they were asked for.
+    values were asked for. `values`: sets of parameters as text, empty unless they were asked for. `fixed`: constants
+    inside expressions over a column that were always the same: `settings ->> 'token'`, `coalesce(city, '')`.
     """
 
     statement_id: str
@@ -138,3 +139,4 @@ class LoggedPlan:
     slowest_ns: float
     plan: object | None
     values: tuple[tuple[str | None, ...], ...] = ()
+    fixed: tuple[str, ...] = ()

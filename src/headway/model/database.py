@@ -145,6 +145,7 @@ class Database:
     max_connections: int
     statements_reset: bool  # the counters were reset during the phase: the differences are lower bounds
     replicas: int = 0  # servers it streams to; what they answer is in none of its counters
+    written_transactions: int | None = None  # ids given out: transactions, and savepoints, that wrote; of all databases
 
     @property
     def hit_ratio(self) -> float | None:

@@ -106,6 +106,10 @@ PROVE_MAX_ROUNDS = 15
 """Turns with and without a remedy. Six pairs are the fewest with which a sign test can tell at 95% (2/2^6 = 3%); past
 fifteen intervals narrow slowly."""
 
+FIXED_MIN_SEEN = 5
+"""Logged executions that must all have had the same constant inside an expression (`settings ->> 'token'`) before it is
+kept: a member's name that is one user's would differ from call to call."""
+
 PROVE_MOST_VALUES = 12
 """Sets of parameters each statement is measured with, drawn from the table's own rows."""
 

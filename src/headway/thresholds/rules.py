@@ -190,6 +190,11 @@ CACHE_EVICTED_MAX_HIT_RATIO = 0.95
 not worth a line: some one miss in three came with a key thrown out to make room, and more than one look-up in twenty
 missed. Source: Redis manual, "Key eviction": watch misses beside evictions to see whether the eviction costs any."""
 
+CACHE_LOST_OF_MISSES_MIN_RATIO = 0.30
+"""Keys that were thrown out, expired or were deleted a miss, and misses that nothing was stored for, from which they
+are what the misses come of, as with `CACHE_EVICTED_OF_MISSES_MIN_RATIO`. A cache that misses for none of these is asked
+for what was never there before: nothing is wrong with it."""
+
 CACHE_ROOM_MIN_GAIN_RATIO = 0.05
 """What room for all must add to the predicted hit rate before a cache is said to be too small: less is not worth a
 line, as a hit rate above `CACHE_EVICTED_MAX_HIT_RATIO` isn't."""
@@ -236,5 +241,5 @@ REPLICA_MIN_BUSY_RATIO = 0.7
 """Share of database time that is reads, and sessions at work for each core, below which the primary has room."""
 
 REPLICA_WRITING_MAX_RATIO = 0.9
-"""How often the commonest statement that writes ran, for each transaction, from which every transaction is taken to
-write: what they read has to stay."""
+"""Transaction ids given out, or else calls of the commonest statement that writes, for each transaction, from which
+every transaction is taken to write: what they read has to stay."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headway.diagnose import fixed
 from headway.diagnose.accesses import accesses
 from headway.diagnose.catalog import Catalog
 from headway.diagnose.comparing import How
@@ -96,7 +97,7 @@ def _wishes(statement: Statement, catalog: Catalog) -> tuple[list[_Wish], list[s
             f"it takes {duration_text(statement.mean_ns)} on average and {statement.share_ratio:.1%} of database time:"
             " an index would gain nothing one could measure"
         ]
-    found = accesses(statement.text, catalog.columns)
+    found = accesses(fixed.text(statement), catalog.columns)
     if found is None:
         return [], ["its text cannot be parsed"]
     wishes, against = [], []
@@ -115,12 +116,24 @@ def _wishes(statement: Statement, catalog: Catalog) -> tuple[list[_Wish], list[s
 
 
 def _rows_a_call(statement: Statement, found: tuple[Access, ...]) -> float | None:
-    """Rows given a call, where they are those of one table's conditions: no aggregate, no limit, no join."""
+    """Rows left a call, where they are one table's: no limit, no join. An aggregate's are known by a logged plan."""
     if len(found) != 1 or found[0].limited or not statement.calls:
         return None
     text = statement.text.lower()
     whole = any(word in text for word in ("count(", "sum(", "max(", "min(", "avg(", "group by", "distinct"))
-    return None if whole else statement.rows / statement.calls
+    return _rows_logged(statement, found[0]) if whole else statement.rows / statement.calls
+
+
+def _rows_logged(statement: Statement, access: Access) -> float | None:
+    """What the slowest logged execution left of the table: as it was, else by the planner, who had its real values."""
+    plan = statement.logged.plan if statement.logged is not None else None
+    if not isinstance(plan, dict):
+        return None
+    nodes = [node for node, _ in _nodes(plan, sorting=False)]
+    workers = max(int(node.get("Workers Planned", 0)) for node in nodes)
+    known = [node.get("Actual Rows", node.get("Plan Rows")) for node in nodes if _is_of(node, access)]
+    rows = [float(each) for each in known if isinstance(each, int | float)]
+    return max(rows) * (1 + workers) if rows else None  # what a parallel scan gives is of each worker
 
 
 def _driven(access: Access, found: tuple[Access, ...], catalog: Catalog) -> float | None:
@@ -263,10 +276,18 @@ def _remedy(want: Wanted, wishes: list[_Wish]) -> Remedy:
             "method": want.method, "statement_ids": [each.statement.id for each in wishes], "sql": statement,
         },
         estimate=Estimate(
-            metric="rows looked at a call", before=want.rows, after=max(1.0, want.rows * want.ratio), unit="rows",
+            metric="rows looked at a call", before=want.rows, after=_looked_at(want, wishes), unit="rows",
             by="the table's statistics",
         ),
     )  # fmt: skip
+
+
+def _looked_at(want: Wanted, wishes: list[_Wish]) -> float:
+    """Rows a call: what the conditions leave, or in the rows' order no more than are given."""
+    left = want.rows * want.ratio
+    if want.sorts:
+        left = min(left, max(each.statement.rows / max(1, each.statement.calls) for each in wishes))
+    return max(1.0, left)
 
 
 def sql(want: Wanted) -> str:

@@ -24,7 +24,8 @@ def judge_cache(case: Case) -> Answer:
         return inconclusive("the cache's counters were reset during the phase; run again", source=CACHE_SOURCE)
     if use.hits + use.misses == 0:
         return inconclusive("the cache was never asked: the service does not use it", source=CACHE_SOURCE)
-    return _judged(case, use.per_second, use.hits, use.hits + use.misses, CACHE_SOURCE)
+    new = "" if use.evicted or use.expired else "; nothing was evicted and nothing expired"
+    return _judged(case, use.per_second, use.hits, use.hits + use.misses, CACHE_SOURCE, new)
 
 
 def judge_edge(case: Case) -> Answer:
@@ -45,7 +46,9 @@ def _unseen(case: Case, name: str) -> Answer | None:
     return hits if isinstance(hits, Answer) else case.source(name)
 
 
-def _judged(case: Case, per_second: tuple[tuple[int, int, int], ...], hits: int, lookups: int, source: str) -> Answer:
+def _judged(
+    case: Case, per_second: tuple[tuple[int, int, int], ...], hits: int, lookups: int, source: str, more: str = ""
+) -> Answer:
     """The share of the whole phase, its spread taken from the seconds."""
     table = np.array(per_second, dtype=np.float64).reshape(-1, 3)
     seconds = intervals.share(table[:, 1], table[:, 1] + table[:, 2])
@@ -59,6 +62,6 @@ def _judged(case: Case, per_second: tuple[tuple[int, int, int], ...], hits: int,
     )  # fmt: skip
     limit = case.clause.limit or 0.0
     return weighed(
-        case.clause, interval, source=source, note=f"{hits:,} hits in {lookups:,} lookups",
+        case.clause, interval, source=source, note=f"{hits:,} hits in {lookups:,} lookups{more}",
         settle=intervals.further_samples(interval, limit, measured),
     )  # fmt: skip
