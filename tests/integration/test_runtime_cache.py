@@ -225,6 +225,25 @@ async def test_without_a_local_level_the_next_read_sees_it_before_any_message(va
             assert await deaf.get_or_set("k", source, tagged) == number + 2
 
 
+async def test_the_server_s_own_hit_rate_is_the_cache_s(valkey_url: str) -> None:
+    """Ten keys read twenty times each: Valkey counts ten misses and 190 hits; leases, fences, barriers count as none."""
+    async with caches(valkey_url) as (cache,):
+        with redis.Redis.from_url(valkey_url) as server:
+
+            def counted() -> tuple[int, int]:
+                told: Any = server.info("stats")
+                return told["keyspace_hits"], told["keyspace_misses"]
+
+            source = Source()
+            await cache.get_or_set("first", source, REMOTE)  # the connections and the clock are there
+            before = counted()
+            for number in range(200):
+                await cache.get_or_set(f"counted:{number % 10}", source, REMOTE)
+            after = counted()
+    assert source.calls == 11
+    assert (after[0] - before[0], after[1] - before[1]) == (190, 10)
+
+
 async def test_clear_forgets_a_whole_cache_and_no_other(valkey_url: str) -> None:
     """One barrier, in the namespace alone."""
     async with caches(valkey_url) as (one,), Cache(valkey_url, namespace="neighbour") as neighbour:

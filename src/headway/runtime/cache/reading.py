@@ -13,7 +13,7 @@ from headway.runtime.cache.effects import Ask, Begin, Join, Run
 from headway.runtime.cache.entry import Choice, Entry, choose
 from headway.runtime.cache.errors import CacheDown, SourceTimeout
 from headway.runtime.cache.loading import load
-from headway.runtime.cache.scripts import NOW, SLIDE
+from headway.runtime.cache.scripts import NOW, READ, SLIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,7 +176,7 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
         # Without a local level the promise is that the next read sees it: a message may be on its way still.
         unknown = core.unknown_barriers(policy.tags, sure=not policy.local)
         if unknown:
-            blob, *marks = yield Ask("MGET", core.value_key(key), *map(core.barrier_key, unknown))
+            blob, *marks = yield Run(READ, [core.value_key(key), *map(core.barrier_key, unknown)])
             core.learn_barriers(unknown, marks)
         else:
             blob = yield Ask("GET", core.value_key(key))

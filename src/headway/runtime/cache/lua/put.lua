@@ -3,7 +3,7 @@
 -- Returns {stamp, now ms}.
 local t = redis.call('TIME')
 local now_us = t[1] * 1000000 + t[2]
-local stamp = math.max(now_us, (tonumber(redis.call('GET', KEYS[4])) or 0) + 1)
+local stamp = math.max(now_us, redis.call('INCRBY', KEYS[4], 0) + 1)
 local text = string.format('%.0f', stamp)
 redis.call('SET', KEYS[4], text)
 redis.call('SET', KEYS[3], text, 'PX', ARGV[4])

@@ -14,7 +14,7 @@ if standing ~= seen then return {} end
 if ARGV[8] == '1' and (tonumber(redis.call('GET', KEYS[5])) or 0) > seen then return {} end
 local t = redis.call('TIME')
 local now_us = t[1] * 1000000 + t[2]
-local stamp = math.max(now_us, (tonumber(redis.call('GET', KEYS[4])) or 0) + 1)
+local stamp = math.max(now_us, redis.call('INCRBY', KEYS[4], 0) + 1)
 local text = string.format('%.0f', stamp)
 redis.call('SET', KEYS[4], text)
 redis.call('SET', KEYS[3], text, 'PX', ARGV[4])
