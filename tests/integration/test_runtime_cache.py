@@ -226,7 +226,7 @@ async def test_without_a_local_level_the_next_read_sees_it_before_any_message(va
 
 
 async def test_the_server_s_own_hit_rate_is_the_cache_s(valkey_url: str) -> None:
-    """Ten keys read twenty times each: Valkey counts ten misses and 190 hits; leases, fences, barriers count as none."""
+    """Ten keys read twenty times each: Valkey counts ten misses and 190 hits, and nothing for leases and barriers."""
     async with caches(valkey_url) as (cache,):
         with redis.Redis.from_url(valkey_url) as server:
 
