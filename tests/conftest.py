@@ -33,9 +33,11 @@ hypothesis.settings.load_profile("headway")
 
 PACED = (
     "test_bad_input.py", "test_breakpoint.py", "test_interchange_metrics.py", "test_load_cluster",
-    "test_load_journeys.py", "test_load_redrawn.py", "test_load_scenario_runs.py",
+    "test_load_journeys.py", "test_load_redrawn.py", "test_load_scenario_runs.py", "test_runtime_docs.py",
+    "test_runtime_edge.py", "test_runtime_examples.py", "test_runtime_frameworks.py", "test_runtime_instrument_wsgi.py",
+    "test_runtime_sqlalchemy.py",
 )  # fmt: skip
-"""Files whose tests send a little load at its time, and wait: two of them leave each other room, more would not."""
+"""Files whose tests wait, or send a little load at its time: two of them leave each other room, more would not."""
 MEASURING = (
     "test_compare_turns.py", "test_demo.py", "test_load_", "test_profile.py", "test_prove_pool_replica.py",
     "test_runtime_", "test_evidence_cache_parts.py", "test_evidence_collect.py", "test_evidence_waits.py",
