@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 128
 SLICE_NS = 2_000_000
 """How long the poller may keep the event loop for itself while more and more is ready."""
-LINGER_NS = 40_000
+LINGER_NS = 20_000
 """What is due so soon is waited for here, asking again and again: a timer and a turn of the loop would take as long."""
 READ_BYTES = 1 << 16
 QUEUE_FULL_S = 0.002
