@@ -60,6 +60,11 @@ class Lines(ABC):
         """Open connections."""
         return len(self._open)
 
+    @property
+    def lingered_ns(self) -> int:
+        """Processor time spent waiting for what was due in a moment."""
+        return self._poller.lingered_ns
+
     @abstractmethod
     def wake(self) -> None:
         """Requests may be due: count them and send them."""

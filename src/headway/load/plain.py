@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 128
 SLICE_NS = 2_000_000
 """How long the poller may keep the event loop for itself while more and more is ready."""
-LINGER_NS = 20_000
+LINGER_NS = 40_000
 """What is due so soon is waited for here, asking again and again: a timer and a turn of the loop would take as long."""
 READ_BYTES = 1 << 16
 QUEUE_FULL_S = 0.002
@@ -40,7 +40,7 @@ class Poller:
 
     `after` is called after each batch: the moment to send what has become due meanwhile. `due` says when something is
     due next, on the monotonic clock. `idle` is called when nothing is ready any more, nor due in a moment: then the
-    alarm is set.
+    alarm is set. `lingered_ns` is what was spent waiting for what is due in a moment: processor time, but no work.
 
     Args:
         loop: the running event loop.
@@ -54,6 +54,7 @@ class Poller:
         self.after: Callable[[], None] | None = None
         self.due: Callable[[], int] | None = None
         self.idle: Callable[[], None] | None = None
+        self.lingered_ns = 0
         loop.add_reader(self._epoll.fileno(), self._serve)
 
     def watch(self, fd: int, events: int, ready: Callable[[int], None]) -> None:
@@ -122,15 +123,19 @@ class Poller:
 
     def _serve(self) -> None:
         poll, ready, after, due = self._epoll.poll, self._ready, self.after, self.due
-        until_ns = monotonic_ns() + SLICE_NS
+        last_ns = monotonic_ns()
+        until_ns = last_ns + SLICE_NS
         while (events := poll(0, BATCH)) or (due is not None and due() < monotonic_ns() + LINGER_NS):
+            if not events:
+                self.lingered_ns += monotonic_ns() - last_ns
             for fd, what in events:
                 serve = ready.get(fd)  # an earlier one of the batch may have closed it
                 if serve is not None:
                     serve(what)
             if after is not None:
                 after()
-            if monotonic_ns() > until_ns:
+            last_ns = monotonic_ns()
+            if last_ns > until_ns:
                 break  # what is still ready wakes the loop again at once
         if self.idle is not None:
             self.idle()

@@ -98,7 +98,7 @@ class Recorder:
         self._errors: dict[str, None] = {}
         self._reported: set[str] = set()
         self._cpu_s = cpu_s()
-        self._since_ns = 0
+        self._since_ns = self._lingered_ns = 0
 
     def hit(self, route: int, response_ns: int, service_ns: int, status: int, received: int) -> None:
         """One good answer."""
@@ -143,15 +143,24 @@ class Recorder:
                 np.add.at(parts, (pairs[:, 0], bucket_of(pairs[:, 1])), 1)
                 del flat[:]
 
-    def flush(self, second: int, now_ns: int, *, connections: int, backlog: int) -> Second:
-        """Everything since the last flush; starts over."""
+    def flush(self, second: int, now_ns: int, *, connections: int, backlog: int, lingered_ns: int = 0) -> Second:
+        """
+        Everything since the last flush; starts over.
+
+        Args:
+            second: its number.
+            now_ns: its end.
+            connections, backlog: at that moment.
+            lingered_ns: processor time from the start of the run on that was waiting, not work.
+        """
         self.fold()
         self.planned += self.at_once
         self.sent += self.at_once
         self._lateness[bucket_of(np.zeros(1, dtype=np.int64))] += self.at_once
         response, service = self._folded
         lags = np.bincount(bucket_of(np.array(self.lags, dtype=np.int64)), minlength=BUCKETS)
-        used_s, elapsed_s = cpu_s() - self._cpu_s, (now_ns - self._since_ns) / 1e9
+        waited_s = (lingered_ns - self._lingered_ns) / 1e9
+        used_s, elapsed_s = max(0.0, cpu_s() - self._cpu_s - waited_s), (now_ns - self._since_ns) / 1e9
         found = Second(
             second=second,
             planned=self.planned,
@@ -172,12 +181,12 @@ class Recorder:
             errors=list(self._errors),
         )
         self._clear()
-        self.measure(now_ns)
+        self.measure(now_ns, lingered_ns)
         return found
 
-    def measure(self, now_ns: int) -> None:
+    def measure(self, now_ns: int, lingered_ns: int = 0) -> None:
         """CPU time counts from now. What was counted stays: the engine counts nothing before the measured time."""
-        self._cpu_s, self._since_ns = cpu_s(), now_ns
+        self._cpu_s, self._since_ns, self._lingered_ns = cpu_s(), now_ns, lingered_ns
 
     def _clear(self) -> None:
         del self.lags[:]

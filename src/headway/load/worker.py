@@ -167,7 +167,7 @@ class Work:
         if self._drain.is_set():
             engine.abandon()  # before anything was measured: there is nothing to tell
             return
-        self._recorder.measure(monotonic_ns())
+        self._recorder.measure(monotonic_ns(), engine.lingered_ns)
         self._queue.waited_ratio()  # from here
         self._second = 0
         self._recorder.until_ns = start_ns + 10**9
@@ -252,7 +252,9 @@ class Work:
     def _report(self, engine: Engine) -> None:
         engine.wake()  # so that all is planned that was due by now
         now_ns = monotonic_ns()
-        second = self._recorder.flush(self._second, now_ns, connections=engine.connections, backlog=engine.backlog)
+        second = self._recorder.flush(
+            self._second, now_ns, connections=engine.connections, backlog=engine.backlog, lingered_ns=engine.lingered_ns
+        )
         second.cpu_wait_ratio = self._queue.waited_ratio()
         second.files = resources.open_files() or self._files + engine.connections
         second.files_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
