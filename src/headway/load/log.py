@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,14 +77,22 @@ class LoadLog:
 
 
 def encoded(cells: Sparse) -> str:
-    """`max in ms,compressed histogram` as the interval log has them."""
+    """`max in ms,compressed histogram` as the interval log has them. Not for two threads at once."""
     buckets, counts = (each.astype(np.int64) for each in cells)
-    histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
-    _counts(histogram)[buckets] = counts
+    histogram = _sheet()
+    whole = _counts(histogram)
+    whole[:] = 0
+    whole[buckets] = counts
     histogram.total_count = int(counts.sum())
     histogram.min_value = max(1, int(lowest_ns(buckets[:1])[0]))
     histogram.max_value = int(highest_ns(buckets[-1:])[0])
     return f"{histogram.max_value / 1e6:.3f},{histogram.encode().decode('ascii')}"
+
+
+@cache
+def _sheet() -> HdrHistogram:
+    """One histogram for all that is written: each refers to itself, and waits as half a megabyte for the collector."""
+    return HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
 
 
 def decoded(text: str) -> Sparse:
