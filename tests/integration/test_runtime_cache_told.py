@@ -52,7 +52,9 @@ LOADED = {
 
 def without_first_questions(found: set[tuple[str, str | None]]) -> set[tuple[str, str | None]]:
     """Without the clock and the barriers, which are asked for once or until the listener hears."""
-    return {(name.replace("remote read", "remote GET"), parent) for name, parent in found if name != "cache remote TIME"}
+    return {
+        (name.replace("remote read", "remote GET"), parent) for name, parent in found if name != "cache remote TIME"
+    }
 
 
 def test_a_load_s_spans_stand_under_their_call(valkey_url: str, spans: InMemorySpanExporter) -> None:
