@@ -157,7 +157,7 @@ def test_an_index_whose_making_was_cut_off_is_made_again(connection: Connection)
 
 WHOLE_TABLES = {
     "by_email": "users", "posts_of_one": "posts", "posts_of_many": "posts", "orders": "orders", "latest": "posts",
-    "by_category": "products",
+    "by_category": "products", "by_emails": "users", "orders_of_many": "orders",
 }  # fmt: skip
 """Statement -> the table it reads as a whole when there are only primary keys."""
 
@@ -175,6 +175,8 @@ def whole_tables(connection: Connection) -> dict[str, str | None]:
     values = {
         "id": 5, "email": "nobody@example.com", "limit": 20, "offset": 40, "user_id": 7, "posts": 5, "name": "x",
         "user_ids": list(range(1, 21)), "category": "books", "product_id": 9, "quantity": 1, "total_cents": 5,
+        "ids": [3, 5, 8], "names": ["x", "y", "z"], "emails": ["nobody@example.com", "noone@example.com"],
+        "limits": [20] * 20, "product_ids": [4, 9], "quantities": [1, 2],
     }  # fmt: skip
     found: dict[str, str | None] = {}
     for file in ("users", "products", "feed", "orders"):

@@ -120,9 +120,9 @@ def test_a_connection_per_request_is_seen() -> None:
 
 @pytest.mark.parametrize(("hits", "misses", "spoken"), [(0, 0, True), (10, 90, True), (90, 10, False)])
 def test_a_cache_that_is_not_used_or_misses_is_said(hits: int, misses: int, spoken: bool) -> None:
-    """Zero lookups and mostly misses are findings; mostly hits are not."""
+    """Zero lookups and mostly misses of what had expired are findings; mostly hits are not."""
     use = CacheUse(
-        phase="scenario", hits=hits, misses=misses, evicted=1, expired=2, commands=0, used_memory_bytes=0,
+        phase="scenario", hits=hits, misses=misses, evicted=1, expired=misses, commands=0, used_memory_bytes=0,
         maxmemory_bytes=0, restarted=False,
     )  # fmt: skip
     assert bool(rules(made_evidence(HITS, caches=(use,)))) is spoken
