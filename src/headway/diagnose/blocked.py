@@ -17,6 +17,7 @@ from headway.thresholds.rules import (
     BLOCKING_HOLD_MIN_NS,
     BLOCKING_MIN_LOOP_RATIO,
     BLOCKING_MIN_WALL_SAMPLES,
+    BLOCKING_WAIT_DEVIATIONS,
     BLOCKING_WAIT_RATIO,
 )
 
@@ -62,8 +63,7 @@ def waits(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
     return [
         each
         for each in _held(evidence, profile, hits)
-        if each.waited_s >= BLOCKING_WAIT_RATIO * each.wall_s
-        and each.waited_s / (each.watched_s * each.loops) >= BLOCKING_MIN_LOOP_RATIO
+        if _waiting(each, profile) and each.waited_s / (each.watched_s * each.loops) >= BLOCKING_MIN_LOOP_RATIO
     ]
 
 
@@ -72,11 +72,19 @@ def holds(evidence: Evidence, profile: Profile, hits: PhaseHits) -> list[Held]:
     return [
         _with_a_core(each)
         for each in _held(evidence, profile, hits)
-        if each.waited_s < BLOCKING_WAIT_RATIO * each.wall_s
+        if not _waiting(each, profile)
         and each.cpu_s / (each.watched_s * each.loops) >= BLOCKING_MIN_LOOP_RATIO
         # Waiting for a core is the machine's doing, not the code's.
         and max(each.a_request_ns or 0.0, each.hold_ns or 0.0) * each.had_core_ratio >= BLOCKING_HOLD_MIN_NS
     ]
+
+
+def _waiting(held: Held, profile: Profile) -> bool:
+    """Whether most of its time was waiting, and more of it than the two samplers differ by anyhow."""
+    wall, cpu = (profile.rates_per_s[each] for each in (WALL, CPU))
+    deviation_s = (held.wall_s / wall + held.cpu_s / cpu) ** 0.5  # looks are Poisson: seconds / rate is their variance
+    least_s: float = max(BLOCKING_WAIT_RATIO * held.wall_s, BLOCKING_WAIT_DEVIATIONS * deviation_s)
+    return held.waited_s >= least_s
 
 
 def _with_a_core(held: Held) -> Held:

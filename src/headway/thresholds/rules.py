@@ -35,6 +35,10 @@ BLOCKING_MIN_LOOP_RATIO = 0.02
 BLOCKING_WAIT_RATIO = 0.5
 """Share of the time at a line that is waiting, not running, from which the line blocks rather than works."""
 
+BLOCKING_WAIT_DEVIATIONS = 2.0
+"""Standard deviations of what two samplers of so few looks differ by, from which their difference is waiting: below it
+a computing line that one of them happened to miss would be called a wait."""
+
 BLOCKING_MIN_WALL_SAMPLES = 8
 """Looks that found the loop waiting at a place; fewer may be chance or the sampler's own."""
 
