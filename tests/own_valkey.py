@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -11,9 +14,23 @@ import redis
 from headway.servers import binaries, ports, process, valkey
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 PASSWORD = "0abc"
+
+
+@contextmanager
+def running() -> Iterator[OwnValkey]:
+    """One in a folder of its own, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        room = Path(folder) / "valkey"
+        room.mkdir(mode=0o711)
+        server = OwnValkey(room)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 class OwnValkey:

@@ -18,7 +18,6 @@ import logging
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from cache_peers import Aiocache, BareGet, Cashews, Dogpile, Headway, Peer, Thei
 from headway.runtime.cache import Cache
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from own_valkey import OwnValkey
+from own_valkey import OwnValkey, running
 
 VALUE = {"id": 5, "name": "Ada", "tags": ["a", "b"]}
 STAMPEDERS: dict[str, type[Peer]] = {each.name: each for each in (Headway, Cashews, Aiocache, Dogpile)}
@@ -269,26 +268,21 @@ def main() -> None:
     asked = parser.parse_args()
     logging.disable(logging.ERROR)  # what a peer says of each failure; failures are counted
     if asked.stampede:
-        return asyncio.run(stampede(asked.stampede, asked.url, 125))
+        asyncio.run(stampede(asked.stampede, asked.url, 125))
+        return
     if asked.echo:
-        return asyncio.run(echo(asked.url))
+        asyncio.run(echo(asked.url))
+        return
     parts = asked.part or ["hits", "cold", "tell", "outage", "storm"]
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        room = Path(folder) / "valkey"
-        room.mkdir(mode=0o711)
-        server = OwnValkey(room)
-        try:
-            for part in parts:
-                server.command("FLUSHALL")
-                if part == "cold":
-                    cold(server.url, asked.quick)
-                elif part == "outage":
-                    asyncio.run(outage(server, asked.quick))
-                else:
-                    asyncio.run({"hits": hits, "tell": tell, "storm": storm}[part](server.url, asked.quick))
-        finally:
-            server.stop()
+    with running() as server:
+        for part in parts:
+            server.command("FLUSHALL")
+            if part == "cold":
+                cold(server.url, asked.quick)
+            elif part == "outage":
+                asyncio.run(outage(server, asked.quick))
+            else:
+                asyncio.run({"hits": hits, "tell": tell, "storm": storm}[part](server.url, asked.quick))
 
 
 if __name__ == "__main__":

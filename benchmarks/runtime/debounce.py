@@ -19,7 +19,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -33,7 +32,7 @@ from headway.runtime.debounce import Answer, Debounce, Edge, SyncDebounce
 from headway.runtime.debounce.limiter import Limiter
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from own_valkey import OwnValkey
+from own_valkey import running
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -154,21 +153,15 @@ def main() -> None:
     asked = parser.parse_args()
     logging.disable(logging.ERROR)
     if asked.number is not None:
-        return take_part(asked.url, asked.number, asked.keys)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        room = Path(folder) / "valkey"
-        room.mkdir(mode=0o711)
-        server = OwnValkey(room)
-        try:
-            for part in asked.part or ["cost", "count"]:
-                server.command("FLUSHALL")
-                if part == "cost":
-                    asyncio.run(cost(server.url, quick=asked.quick))
-                else:
-                    count(server.url, quick=asked.quick)
-        finally:
-            server.stop()
+        take_part(asked.url, asked.number, asked.keys)
+        return
+    with running() as server:
+        for part in asked.part or ["cost", "count"]:
+            server.command("FLUSHALL")
+            if part == "cost":
+                asyncio.run(cost(server.url, quick=asked.quick))
+            else:
+                count(server.url, quick=asked.quick)
 
 
 if __name__ == "__main__":

@@ -115,8 +115,7 @@ class Cache(Shell):
     async def add(self, key: str, value: object, policy: Policy | None = None) -> bool:
         """Write a value if there is none, decided in one place for all processes; False: there is one. As swap."""
         chosen = policy or self.policy
-        made = (value, chosen.ttl_of(value) * (1 - chosen.jitter_ratio * self._core.chance()))
-        return await self.swap(key, lambda entry: made if entry is None and made[1] > 0 else None, chosen)
+        return await self.swap(key, swapping.adding(self._core, value, chosen), chosen)
 
     async def invalidate(self, *keys: str) -> bool:
         """

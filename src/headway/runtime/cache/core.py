@@ -207,6 +207,10 @@ class Core:
         )
         return entry.under(policy, self.now(), self.chance)
 
+    def ttl_s(self, value: object, policy: Policy) -> float:
+        """How long this value is to be kept, jitter taken off; 0 or less: not at all."""
+        return policy.ttl_of(value) * (1 - policy.jitter_ratio * self.chance())
+
     def keep(self, key: str, flight: Flight, entry: Entry, policy: Policy) -> None:
         """Put an entry in the local level, unless an invalidation came while it was on its way."""
         if not policy.local:

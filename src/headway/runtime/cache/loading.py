@@ -139,7 +139,7 @@ def ask_source(core: Core, source: Callable[[], Any], policy: Policy, lease: Lea
     core.counts.loads += 1
     value = yield Load(source, policy.hard_timeout_s)
     took_s = core.now() - began
-    ttl_s = policy.ttl_of(value) * (1 - policy.jitter_ratio * core.chance())
+    ttl_s = core.ttl_s(value, policy)
     entry = Entry(
         value, stamp=lease.stamp, born_at=began, fresh_until=core.now() + ttl_s, delta_s=took_s, tags=policy.tags
     )

@@ -50,6 +50,12 @@ def swap(core: Core, key: str, change: Change, policy: Policy) -> Steps[bool]:
         core.unwatch(flight)
 
 
+def adding(core: Core, value: object, policy: Policy) -> Change:
+    """The change that writes a value where there is none."""
+    made = (value, core.ttl_s(value, policy))
+    return lambda entry: made if entry is None and made[1] > 0 else None
+
+
 def standing(core: Core, key: str, policy: Policy) -> Steps[tuple[Any, Entry | None]]:
     """(what tells it from another: a stamp, or the local entry itself; the entry if it is fresh and counts)."""
     if not core.remote:

@@ -82,8 +82,7 @@ class SyncCache(Shell):
     def add(self, key: str, value: object, policy: Policy | None = None) -> bool:
         """As Cache.add."""
         chosen = policy or self.policy
-        made = (value, chosen.ttl_of(value) * (1 - chosen.jitter_ratio * self._core.chance()))
-        return self.swap(key, lambda entry: made if entry is None and made[1] > 0 else None, chosen)
+        return self.swap(key, swapping.adding(self._core, value, chosen), chosen)
 
     def invalidate(self, *keys: str) -> bool:
         """As Cache.invalidate: call it after the commit."""

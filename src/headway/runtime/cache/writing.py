@@ -38,7 +38,7 @@ def put(core: Core, key: str, value: Any, policy: Policy) -> Steps[bool]:
 
 def send(core: Core, key: str, value: Any, policy: Policy, flight: Flight) -> Steps[bool]:
     """Write remotely, then here, unless `flight` heard of something newer meanwhile."""
-    ttl_s = policy.ttl_of(value) * (1 - policy.jitter_ratio * core.chance())
+    ttl_s = core.ttl_s(value, policy)
     if ttl_s <= 0:
         return (yield from invalidate(core, [key]))
     body = wire.body(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     Join = Callable[[trace.Trace], Callable[[], None]]
+    Watch = tuple[Join, Callable[[], bool]]
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 UNMATCHED = "(no route)"
@@ -27,11 +28,13 @@ ROUTE = "headway.route"
 TICK_S = 0.25
 
 
-class Instrumented:
-    """The service, measured. Made by `instrument`; `inner` is the service itself."""
+class Around:
+    """What stands around a service, ASGI's or WSGI's; `inner` is the service itself."""
+
+    inner: Any
 
     def __init__(
-        self, app: App, metrics: Metrics, *, exporter: Exporter | None, sample_ratio: float, metrics_path: str
+        self, app: Any, metrics: Metrics, *, exporter: Exporter | None, sample_ratio: float, metrics_path: str
     ) -> None:
         self.inner = app
         self.metrics = metrics
@@ -39,7 +42,23 @@ class Instrumented:
         self._sample_ratio = sample_ratio
         self._metrics_path = metrics_path
         self._join: Join | None = None
-        self._ticking: asyncio.AbstractEventLoop | None = None
+
+    def _look_for_spans(self, watch: Watch | None) -> None:
+        """Join OpenTelemetry's spans from now on, if somebody has set up a provider of them; `watch` is `joiner`'s."""
+        self._join = watch[0] if watch is not None and watch[1]() else None
+
+    def _keep_span(self, here: trace.Trace, method: str, route: str, path: str, status: int, spent_ns: int) -> None:
+        """The span of a request that has just ended, where spans are sent."""
+        if self._exporter is not None:
+            now_ns = time.time_ns()
+            self._exporter.keep(Span(here, method, route, path, status, now_ns - spent_ns, now_ns))
+
+
+class Instrumented(Around):
+    """The service, measured. Made by `instrument`."""
+
+    inner: App
+    _ticking: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, or the service's life."""
@@ -91,11 +110,8 @@ class Instrumented:
             route: str = scope.get(ROUTE, "") or getattr(scope.get("route"), "path", UNMATCHED)
             metrics.running -= 1
             metrics.tally.add(scope["method"], route, status, spent_ns / 1e9, here.trace_id if here.sampled else 0)
-            if here.sampled and self._exporter is not None:
-                now_ns = time.time_ns()
-                self._exporter.keep(
-                    Span(here, scope["method"], route, scope["path"], status, now_ns - spent_ns, now_ns)
-                )
+            if here.sampled:
+                self._keep_span(here, scope["method"], route, scope["path"], status, spent_ns)
 
     async def _show(self, scope: MutableMapping[str, Any], send: Send) -> None:
         accept = next((value for name, value in scope["headers"] if name == b"accept"), b"").decode("latin-1")
@@ -112,12 +128,12 @@ class Instrumented:
             now_s = loop.time()
             loop.call_later(TICK_S, tick, now_s + TICK_S)  # first: a gauge of the service's that raises ends no ticking
             self.metrics.tick(max(0.0, now_s - due_s))
-            self._join = join[0] if join is not None and join[1]() else None
+            self._look_for_spans(join)
 
         loop.call_later(TICK_S, tick, loop.time() + TICK_S)
 
 
-def joiner() -> tuple[Join, Callable[[], bool]] | None:
+def joiner() -> Watch | None:
     """
     How spans that OpenTelemetry's libraries make inside a request become children of the request's.
 

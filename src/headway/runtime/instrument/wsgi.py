@@ -14,14 +14,14 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from headway.runtime.instrument import trace
-from headway.runtime.instrument.middleware import ROUTE, TICK_S, UNMATCHED, joiner
-from headway.runtime.instrument.otlp import Exporter, Span
+from headway.runtime.instrument.middleware import ROUTE, TICK_S, UNMATCHED, Around, joiner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from headway.runtime.instrument.metrics import Metrics
-    from headway.runtime.instrument.middleware import Join
+    from headway.runtime.instrument.middleware import Watch
+    from headway.runtime.instrument.otlp import Exporter
 
     Environ = dict[str, Any]
     Start = Callable[..., Any]
@@ -30,18 +30,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger("headway.runtime.instrument")
 
 
-class InstrumentedWsgi:
-    """The service, measured. Made by `instrument_wsgi`; `inner` is the service itself."""
+class InstrumentedWsgi(Around):
+    """The service, measured. Made by `instrument_wsgi`."""
+
+    inner: App
 
     def __init__(
         self, app: App, metrics: Metrics, *, exporter: Exporter | None, sample_ratio: float, metrics_path: str
     ) -> None:
-        self.inner = app
-        self.metrics = metrics
-        self._exporter = exporter
-        self._sample_ratio = sample_ratio
-        self._metrics_path = metrics_path
-        self._join: Join | None = None
+        super().__init__(app, metrics, exporter=exporter, sample_ratio=sample_ratio, metrics_path=metrics_path)
         self._warned = self._failed = False
         # Held while prometheus_client's own locks may be: no fork may happen then, or the child waits for ever.
         self._telling = threading.Lock()
@@ -110,10 +107,9 @@ class InstrumentedWsgi:
         with self._counting:
             self.metrics.running -= 1
             self.metrics.tally.add(method, route, status, spent_ns / 1e9, here.trace_id if here.sampled else 0)
-        if here.sampled and self._exporter is not None:
-            now_ns = time.time_ns()
+        if here.sampled:
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-            self._exporter.keep(Span(here, method, route, path, status, now_ns - spent_ns, now_ns))
+            self._keep_span(here, method, route, path, status, spent_ns)
 
     def _route(self, environ: Environ, request: Measured) -> str:
         """Left by a framework's own middleware (Django), or found with the answer's beginning (Flask)."""
@@ -151,14 +147,14 @@ class InstrumentedWsgi:
         with self._starting:
             if self._thread is None:
                 watch = joiner()
-                self._join = watch[0] if watch is not None and watch[1]() else None
+                self._look_for_spans(watch)
                 thread = threading.Thread(target=self._tick_on, args=(watch,), name="headway-metrics", daemon=True)
                 thread.start()
                 self._thread = thread
 
-    def _tick_on(self, watch: Any) -> None:
+    def _tick_on(self, watch: Watch | None) -> None:
         while not self._ends.wait(TICK_S):
-            self._join = watch[0] if watch is not None and watch[1]() else None
+            self._look_for_spans(watch)
             with self._telling:
                 self._tell()
 

@@ -3,12 +3,6 @@
 -- Returns {1, stamp, now ms}: the lease is the caller's, and its load counts from the stamp;
 --         {0}: another's; {2, value}: a newer value has come.
 -- What is looked up here beside the value is no reading of the cache: the server's own hit rate must not move by it.
-local function stamp_of(key) -- of the entry there, 0 without one; a write that changes nothing: no hit, no miss is counted
-  if not redis.call('MEMORY', 'USAGE', key) then return 0 end
-  local at = redis.call('BITFIELD', key, 'INCRBY', 'u8', 0, 0, 'GET', 'u32', 64, 'GET', 'u32', 96, 'GET', 'u16', 128)
-  if at[4] ~= 0x4831 then return 0 end -- "H1"
-  return (struct.unpack('>d', struct.pack('>I4I4', at[2], at[3])))
-end
 redis.call('HDEL', KEYS[2], '-') -- a first write that a server out of memory allows: then it allows the few bytes after it
 if stamp_of(KEYS[1]) > tonumber(ARGV[3]) then return {2, redis.call('GET', KEYS[1])} end
 if redis.call('HINCRBY', KEYS[2], 'asked', 1) > 1 and redis.call('HSETNX', KEYS[2], ARGV[1], 1) == 1 then
