@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from headway.runtime.instrument import trace
 from headway.runtime.instrument.otlp import Exporter, Span
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
     Watch = tuple[Join, Callable[[], bool]]
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
+Service = TypeVar("Service")
 UNMATCHED = "(no route)"
 ROUTE = "headway.route"
 """Where a framework's own middleware may leave the route's template: in the scope, or in WSGI's environ."""
 TICK_S = 0.25
 
 
-class Around:
+class Around(Generic[Service]):
     """What stands around a service, ASGI's or WSGI's; `inner` is the service itself."""
 
-    inner: Any
-
     def __init__(
-        self, app: Any, metrics: Metrics, *, exporter: Exporter | None, sample_ratio: float, metrics_path: str
+        self, app: Service, metrics: Metrics, *, exporter: Exporter | None, sample_ratio: float, metrics_path: str
     ) -> None:
         self.inner = app
         self.metrics = metrics
@@ -54,10 +53,9 @@ class Around:
             self._exporter.keep(Span(here, method, route, path, status, now_ns - spent_ns, now_ns))
 
 
-class Instrumented(Around):
+class Instrumented(Around["App"]):
     """The service, measured. Made by `instrument`."""
 
-    inner: App
     _ticking: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("headway.runtime.instrument")
 
 
-class InstrumentedWsgi(Around):
+class InstrumentedWsgi(Around["App"]):
     """The service, measured. Made by `instrument_wsgi`."""
-
-    inner: App
 
     def __init__(
         self, app: App, metrics: Metrics, *, exporter: Exporter | None, sample_ratio: float, metrics_path: str
