@@ -186,7 +186,6 @@ def held(turns: list[Turn], heads: Heads, kind: type[Connection]) -> list[tuple[
     """What an engine is told of a conversation; each request must have ended once before the next."""
     ledger = Ledger(heads)
     connection, line = connected(ledger, kind)
-    buffer = bytearray()  # one for all reads, as a worker has it: behind what came is what came before
     for number, (pieces, head_only, looks, closes) in enumerate(turns, start=1):
         if not line.open:
             connection.connection_lost(None)
@@ -196,8 +195,7 @@ def held(turns: list[Turn], heads: Heads, kind: type[Connection]) -> list[tuple[
         connection.send(0, REQUEST, 0, 0)
         for piece in pieces:
             if line.open:
-                buffer[: len(piece)] = piece
-                connection.took(buffer, len(piece))
+                connection.data_received(piece)
         if line.open and (closes or connection.busy):
             line.open = False
             connection.connection_lost(None)

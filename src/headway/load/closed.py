@@ -154,7 +154,7 @@ class ClosedEngine(Engine):
         self._open.discard(connection)
         connection.close()
 
-    def _next(self, connection: Connection, now_ns: int) -> None:
+    def freed(self, connection: Connection, now_ns: int) -> None:
         if now_ns >= self._plain_until_ns:
             self._again(connection.user, now_ns)
             return

@@ -20,9 +20,11 @@ from headway.load.answer import Answer, decoded
 from headway.model import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import socket
+    from collections.abc import Callable, Iterator
 
     from headway.load.engine import Engine
+    from headway.load.plain import PlainTransport
     from headway.load.visit import Visit
 
 _FRAMED = re.compile(rb"\r\n(?:content-length|transfer-encoding)\s*:", re.IGNORECASE)
@@ -41,8 +43,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_complete", "_engine", "_head", "_headers_done", "_heads", "_known", "_most_body_bytes", "_most_head_bytes",
-        "_parser", "_raw", "_received", "_reusable", "_status", "_transport", "_write", "busy", "free_ns",
-        "head_only", "intended_ns", "route", "sent_ns", "spent", "user", "visit", "wanted_ns",
+        "_parser", "_raw", "_reusable", "_status", "_transport", "_write", "busy", "free_ns",
+        "head_only", "intended_ns", "received", "route", "send", "sent_ns", "spent", "user", "visit", "wanted_ns",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
@@ -55,19 +57,20 @@ class Connection(asyncio.Protocol):
         self.visit: Visit | None = None
         self.user: Any = None
         self.wanted_ns = wanted_ns
+        self.send: Callable[[int, bytes, int, int], None] = self._put
         self._parser = httptools.HttpResponseParser(self)
         self.busy = self.spent = False
         self.head_only = False
         self._complete = False
         self._headers_done = False
         self._reusable = False
-        self._received = 0
+        self.received = 0
         self._status = 0
         self._head = b""
         self.route = 0
         self.intended_ns = self.sent_ns = self.free_ns = 0
 
-    def send(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
+    def _put(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
         """Put one request on the wire."""
         self.busy = True
         self.route = route
@@ -109,28 +112,16 @@ class Connection(asyncio.Protocol):
         self.free_ns = monotonic_ns()
         self._engine.connected(self)
 
-    def took(self, buffer: bytearray, size: int) -> None:
-        """`data_received` of what stands in a buffer that the next read overwrites; copied only if it must be."""
-        heads = self._heads
-        if (
-            size == heads.last_bytes
-            and buffer.startswith(heads.last)
-            and self.busy
-            and not self._received
-            and self.visit is None
-            and not self.head_only
-        ):
-            self.busy = False
-            self._engine.answered(self, heads.last_status, size)
-        else:
-            self.data_received(bytes(memoryview(buffer)[:size]))
+    def shortcut(self, transport: PlainTransport, sock: socket.socket, buffer: bytearray) -> Callable[[int], None]:
+        """What serves it on a clear-text socket: most of what comes and goes takes a shortcut there."""
+        return self._engine.shortcut(self, transport, sock, buffer)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; when the answer is whole, the engine takes over."""
         if not self.busy:
             self._engine.unasked(self)
             return
-        if not self._received:  # the first of this answer
+        if not self.received:  # the first of this answer
             known = self._known(data[: data.find(b"\r\n\r\n")])
             if known is not None and known[0] == len(data) and not self.head_only:
                 self.busy = False
@@ -143,7 +134,7 @@ class Connection(asyncio.Protocol):
         self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        self._received += len(data)
+        self.received += len(data)
         if not self._headers_done:
             self._head += data
         if self.visit is not None:
@@ -157,10 +148,10 @@ class Connection(asyncio.Protocol):
             self.fail(FailureKind.PROTOCOL, f"{error}; it began with {self._head[:40]!r}")
             return
         if self._complete:
-            if self._reusable and self._received == len(data) and not self.head_only:
+            if self._reusable and self.received == len(data) and not self.head_only:
                 self._heads.learn(data, self._status)
             self._finish()
-        elif self._received > self._most_body_bytes:
+        elif self.received > self._most_body_bytes:
             self.fail(FailureKind.TOO_LARGE, f"more than {self._most_body_bytes:,} bytes")
         elif len(self._head) > self._most_head_bytes and not self._headers_done:
             self.fail(FailureKind.TOO_LARGE, f"headers of more than {self._most_head_bytes:,} bytes")
@@ -177,8 +168,8 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, *, ended: bool = False) -> None:
         self.busy = self._complete = self._headers_done = False
-        reusable, received = self._reusable and not ended, self._received
-        self._received = 0
+        reusable, received = self._reusable and not ended, self.received
+        self.received = 0
         self._head = b""
         if self.head_only:
             self._parser = httptools.HttpResponseParser(self)
@@ -231,14 +222,10 @@ class TimedConnection(Connection):
         self._tls_ns = None if shaken_ns is None else shaken_ns - connected_ns
         super().connection_made(transport)
 
-    def send(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
+    def _put(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
         """Put one request on the wire."""
         self._first_byte_ns = 0
-        super().send(route, request, intended_ns, now_ns)
-
-    def took(self, buffer: bytearray, size: int) -> None:
-        """As any bytes that come."""
-        self.data_received(bytes(memoryview(buffer)[:size]))
+        super()._put(route, request, intended_ns, now_ns)
 
     def data_received(self, data: bytes) -> None:
         """The first bytes of an answer have their moment."""

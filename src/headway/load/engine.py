@@ -15,18 +15,20 @@ from headway.load.connection import Connection, TimedConnection
 from headway.load.dial import DialFailed
 from headway.load.lines import Lines
 from headway.load.pacer import NEVER
-from headway.load.recorder import FULL, HIT
+from headway.load.shortcut import reader, sender
 from headway.load.visit import Hop
 from headway.model import FailureKind, Wire
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
     from headway.load.dial import Dialer
-    from headway.load.plain import Poller
+    from headway.load.plain import PlainTransport, Poller
     from headway.load.recorder import Recorder
     from headway.load.starts import Starts
     from headway.load.visit import Visit
 
-pack, SIZE = HIT.pack_into, HIT.size
 GOOD = frozenset(range(200, 400))
 """Statuses of good answers where a route does not say."""
 
@@ -111,6 +113,15 @@ class Engine(Lines):
         found.spent = not self._keep_alive
         return found
 
+    def shortcut(
+        self, connection: Connection, transport: PlainTransport, sock: socket.socket, buffer: bytearray
+    ) -> Callable[[int], None]:
+        """What serves a connection on a clear-text socket; without keep-alive or with parts timed, the long way."""
+        if self._timed or not self._keep_alive:
+            return transport.ready
+        connection.send = sender(connection, transport, sock)
+        return reader(self, connection, transport, sock, buffer, self._recorder, self._good)
+
     def answered(self, connection: Connection, status: int, received: int) -> None:
         """An answer is whole: count it, and send the next if one waits, unless the connection is spent."""
         now_ns = monotonic_ns()
@@ -121,13 +132,7 @@ class Engine(Lines):
         if intended_ns >= self.measure_from_ns:
             recorder, route = self._recorder, connection.route
             if status in self._good[route]:
-                held = recorder.held  # Recorder.hit, written out
-                pack(
-                    recorder.hits, held, route, now_ns - intended_ns, now_ns - connection.sent_ns, status, received
-                )  # fmt: skip
-                recorder.held = held = held + SIZE
-                if held >= FULL:
-                    recorder.fold()
+                recorder.hit(route, now_ns - intended_ns, now_ns - connection.sent_ns, status, received)
                 if self._timed:
                     self._time(connection, now_ns)
             else:
@@ -139,7 +144,7 @@ class Engine(Lines):
             self._part(connection, now_ns)
         else:
             connection.free_ns = now_ns
-            self._next(connection, now_ns)
+            self.freed(connection, now_ns)
 
     def failed(self, connection: Connection, kind: FailureKind, message: str) -> None:
         """A request in flight came to nothing."""
@@ -155,7 +160,7 @@ class Engine(Lines):
     # -- a model's own ------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _next(self, connection: Connection, now_ns: int) -> None:
+    def freed(self, connection: Connection, now_ns: int) -> None:
         """A single request was answered, and its connection can take another."""
 
     @abstractmethod

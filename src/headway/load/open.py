@@ -113,7 +113,7 @@ class OpenEngine(Engine):
     def _ready(self, connection: Connection) -> None:
         self._take(connection)
 
-    def _next(self, connection: Connection, now_ns: int) -> None:
+    def freed(self, connection: Connection, now_ns: int) -> None:
         del now_ns  # what is due has its own time
         if self._starts_due or self._steps_due:
             self._send_oldest(connection)

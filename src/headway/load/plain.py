@@ -30,7 +30,7 @@ READ_BYTES = 1 << 16
 QUEUE_FULL_S = 0.002
 _IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
-_ALL = select.EPOLLIN | select.EPOLLOUT
+_READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 
 
@@ -148,11 +148,6 @@ def family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
-def copying(protocol: asyncio.Protocol) -> Callable[[bytearray, int], None]:
-    """Hands on what came into a buffer to a protocol that keeps it."""
-    return lambda buffer, size: protocol.data_received(bytes(memoryview(buffer)[:size]))
-
-
 class PlainTransport(asyncio.Transport):
     """One connected socket. Not for general use: no flow control of what is written, as requests are small."""
 
@@ -164,9 +159,9 @@ class PlainTransport(asyncio.Transport):
         "_protocol",
         "_recv_into",
         "_send",
+        "_serve",
         "_sock",
-        "_took",
-        "_unsent",
+        "unsent",
     )
 
     def __init__(self, poller: Poller, sock: socket.socket, protocol: asyncio.Protocol) -> None:
@@ -175,18 +170,19 @@ class PlainTransport(asyncio.Transport):
         self._fd = sock.fileno()
         self._recv_into = sock.recv_into
         self._send = sock.send
-        self._unsent = b""
+        self.unsent = b""
         self._closed = False
         self._protocol = protocol
         self._buffer = poller.buffer
-        self._took = getattr(protocol, "took", None) or copying(protocol)
-        poller.watch(self._fd, select.EPOLLIN, self._ready)
+        shortcut = getattr(protocol, "shortcut", None)
+        self._serve = self.ready if shortcut is None else shortcut(self, sock, poller.buffer)
+        self._watch()
         protocol.connection_made(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send now what the socket takes; the rest follows when it takes more."""
-        if self._unsent:
-            self._unsent += bytes(data)
+        if self.unsent:
+            self.unsent += bytes(data)
             return
         try:
             sent = self._send(data)  # an error when it is closed, of which nothing comes
@@ -196,8 +192,12 @@ class PlainTransport(asyncio.Transport):
             self._lose(error)
             return
         if sent != len(data):
-            self._unsent = bytes(data[sent:])
-            self._poller.watch(self._fd, _ALL, self._ready)
+            self.rest(bytes(data[sent:]))
+
+    def rest(self, unsent: bytes) -> None:
+        """What the socket did not take; it goes out when it takes more."""
+        self.unsent = unsent
+        self._watch()
 
     def abort(self) -> None:
         """Close at once; `connection_lost` follows from the event loop, as with any transport."""
@@ -215,35 +215,53 @@ class PlainTransport(asyncio.Transport):
         """The socket, by the name "socket"."""
         return self._sock if name == "socket" else default
 
-    def _ready(self, events: int) -> None:
+    def ready(self, events: int) -> None:
+        """The socket is ready for these events."""
         if events != _IN:
-            if events & _OUT and self._unsent:
+            if events & _OUT and self.unsent:
                 self._flush()
             if events == _OUT or self._closed:
                 return
         try:
             size = self._recv_into(self._buffer)
-        except BlockingIOError:
-            return
         except OSError as error:
-            self._lose(error)
+            self.unread(error)
             return
-        if size:
-            self._took(self._buffer, size)
-        else:
+        self.got(size, events)
+
+    def unread(self, error: OSError) -> None:
+        """Reading brought nothing."""
+        if not isinstance(error, BlockingIOError):
+            self._lose(error)
+
+    def got(self, size: int, events: int = _IN) -> None:
+        """So many bytes were read into the buffer; none: the other side has closed."""
+        if not size:
             self._lose(None)
+            return
+        self._protocol.data_received(bytes(memoryview(self._buffer)[:size]))
+        if (size == READ_BYTES or events != _IN) and not self._closed:
+            # More may be there, the end among it, of which the poller has told already: it is asked to tell again.
+            self._watch()
+
+    def _watch(self) -> None:
+        """Be told of all that has come about on the socket from now on, and of what had before."""
+        if self.unsent:
+            self._poller.watch(self._fd, _READ | _OUT, self.ready)
+        else:
+            self._poller.watch(self._fd, _READ, self._serve)
 
     def _flush(self) -> None:
         try:
-            sent = self._send(self._unsent)
+            sent = self._send(self.unsent)
         except BlockingIOError:
             return
         except OSError as error:
             self._lose(error)
             return
-        self._unsent = self._unsent[sent:]
-        if not self._unsent:
-            self._poller.watch(self._fd, select.EPOLLIN, self._ready)
+        self.unsent = self.unsent[sent:]
+        if not self.unsent:
+            self._watch()
 
     def _lose(self, error: OSError | None) -> None:
         if self._closed:
