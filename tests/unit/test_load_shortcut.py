@@ -155,7 +155,7 @@ def test_ordinary_answers_take_the_shortcut(model: LoadModel) -> None:
 
 
 def test_more_than_one_read_brings_and_the_end_behind_it_are_read() -> None:
-    """The poller tells once of what has come: an answer longer than a read is read to its end, and so is the end."""
+    """An answer longer than a read whose end has come with it is read to its end, and so is the end."""
 
     async def tried() -> tuple[int, bool]:
         poller, came = Poller(asyncio.get_running_loop()), asyncio.Event()

@@ -30,7 +30,6 @@ READ_BYTES = 1 << 16
 QUEUE_FULL_S = 0.002
 _IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
-_READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 
 
@@ -176,7 +175,7 @@ class PlainTransport(asyncio.Transport):
         self._buffer = poller.buffer
         shortcut = getattr(protocol, "shortcut", None)
         self._serve = self.ready if shortcut is None else shortcut(self, sock, poller.buffer)
-        self._watch()
+        poller.watch(self._fd, _IN, self._serve)
         protocol.connection_made(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -197,7 +196,7 @@ class PlainTransport(asyncio.Transport):
     def rest(self, unsent: bytes) -> None:
         """What the socket did not take; it goes out when it takes more."""
         self.unsent = unsent
-        self._watch()
+        self._poller.watch(self._fd, _IN | _OUT, self.ready)
 
     def abort(self) -> None:
         """Close at once; `connection_lost` follows from the event loop, as with any transport."""
@@ -227,29 +226,19 @@ class PlainTransport(asyncio.Transport):
         except OSError as error:
             self.unread(error)
             return
-        self.got(size, events)
+        self.got(size)
 
     def unread(self, error: OSError) -> None:
         """Reading brought nothing."""
         if not isinstance(error, BlockingIOError):
             self._lose(error)
 
-    def got(self, size: int, events: int = _IN) -> None:
+    def got(self, size: int) -> None:
         """So many bytes were read into the buffer; none: the other side has closed."""
-        if not size:
-            self._lose(None)
-            return
-        self._protocol.data_received(bytes(memoryview(self._buffer)[:size]))
-        if (size == READ_BYTES or events != _IN) and not self._closed:
-            # More may be there, the end among it, of which the poller has told already: it is asked to tell again.
-            self._watch()
-
-    def _watch(self) -> None:
-        """Be told of all that has come about on the socket from now on, and of what had before."""
-        if self.unsent:
-            self._poller.watch(self._fd, _READ | _OUT, self.ready)
+        if size:
+            self._protocol.data_received(bytes(memoryview(self._buffer)[:size]))
         else:
-            self._poller.watch(self._fd, _READ, self._serve)
+            self._lose(None)
 
     def _flush(self) -> None:
         try:
@@ -261,7 +250,7 @@ class PlainTransport(asyncio.Transport):
             return
         self.unsent = self.unsent[sent:]
         if not self.unsent:
-            self._watch()
+            self._poller.watch(self._fd, _IN, self._serve)
 
     def _lose(self, error: OSError | None) -> None:
         if self._closed:
