@@ -115,9 +115,11 @@ class Records:
         self._size += len(line)
         if self._size > RECORD_MAX_BYTES:
             self.restart()
+            return None
         if line != b"\t}":  # inside a plan's JSON every line stands further in
             return None
-        first, (_, *rest), self._held = _PLAIN.match(self._held[0]), self._held, []
+        (begin, *rest), self._held = self._held, []
+        first = _PLAIN.match(begin)
         if first is None:
             return None
         message = b"\n".join((first[3], *rest)).decode("utf-8", "replace")
