@@ -2,9 +2,13 @@
 Precision and recall of the missing-index rule on labelled statements, beside what planner cost alone would advise.
 
 Each case runs on one PostgreSQL with the tables of index_schema.py; evidence is collected as in any run, and judged
-without the plans that auto_explain logged and with them. The peer builds, in a transaction that is rolled back, an
-index on every column that the statement's text names, singly and in pairs, and advises the one with the lowest
-estimated cost when that is at most half: what an advisor can do that looks at the planner's cost and nothing else.
+without the plans that auto_explain logged and with them. Statements are sent as by a client that puts values into the
+text; with `--bound` as most drivers do, values apart (what is compared, that is: a document's member or an interval's
+length stands in a service's SQL). "Texts not read" is what was known before texts were read as they run.
+
+The peer builds, in a transaction that is rolled back, an index on every column that the statement's text names, singly
+and in pairs, and advises the one with the lowest estimated cost when that is at most half: what an advisor can do that
+looks at the planner's cost and nothing else.
 `PYTHONPATH=tests .venv/bin/python benchmarks/diagnosis/indexes.py`; `--quick` leaves out the peer.
 """
 
@@ -25,16 +29,18 @@ import psycopg
 from index_cases import CASES, HELD_OUT, LATER, LATER_HELD_OUT, LOGGED_HELD_OUT, SEEN, Case
 from index_schema import SCHEMA
 
-from headway.conventions import LOGGED_PLANS_FILE
+from headway.conventions import LIVE_PLANS_FILE, LOGGED_PLANS_FILE
 from headway.diagnose.rules import missing_index
-from headway.evidence import reading
+from headway.evidence import reading, redact
 from headway.evidence.indexes import Indexes
 from headway.evidence.logged import LoggedPlans
+from headway.evidence.looks import Looks
 from headway.evidence.plans import Plans
 from headway.evidence.session import Session
 from headway.evidence.statements import Statements
 from headway.evidence.tables import Tables
-from headway.model import Evidence, LoggedPlan, Plan, TableScan
+from headway.evidence.waits import Waits
+from headway.model import Evidence, LivePlan, LoggedPlan, Plan, TableScan
 from headway.servers import binaries, ports, postgres, process
 from made.judged import PHASE, made_evidence, made_hits
 
@@ -43,6 +49,12 @@ GROUPS = {
     "seen": SEEN, "seen, later": LATER, "held out": HELD_OUT, "held out, later": LATER_HELD_OUT,
     "held out, last": LOGGED_HELD_OUT,
 }  # fmt: skip
+COMPARED = re.compile(
+    r"(?:(?<!-)(?<!->)[=<>~]|~\*|@>|\|\||\bI?LIKE|\bBETWEEN|\bBETWEEN \S+ AND|\bIN \((?:[^()]*,)?|\bANY\(|\bARRAY\[)"
+    r"\s*(?:date )?\Z"
+)
+BEGINS = re.compile(r"\b(?:WHERE|AND) \Z")
+TYPED = re.compile(r"\bdate \Z")
 CASE = replace(PHASE, name="case", duration_s=10, warmup_s=0)
 
 
@@ -95,32 +107,68 @@ def server() -> Iterator[tuple[str, Path]]:
             postgres.stop(found.identity)
 
 
-def evidence(url: str, case: Case, log: Path) -> Evidence:
+def evidence(url: str, case: Case, log: Path, *, binding: bool) -> Evidence:
     """One phase in which the case's statement ran, as the collectors saw it."""
     session = Session(url)
     statements, tables, indexes = Statements(session), Tables(session), Indexes(session)
     plans, logged = Plans(session, statements), LoggedPlans(log, session, show_values=False)
-    for each in (statements, tables, indexes, plans, logged):
+    waits = Waits(Session(url))
+    for each in (statements, tables, indexes, plans, logged, waits):
         each.check()
     for counting in (statements, tables):
         counting.begin(CASE, time.time())
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET auto_explain.log_min_duration = 0")
         for _ in range(case.calls):
-            connection.execute(case.sql.encode())
+            for text, values in bound(case.sql) if binding else [(case.sql, [])]:
+                if values:
+                    sent(connection, text, values)
+                else:
+                    connection.execute(text.encode())
+                waits.look(Looks(phase=CASE.name))  # a run has ten looks a second: more of them than this a call
     if case.writes:
         write(url, case)
     for counting in (statements, tables):
         counting.end(CASE, time.time())
-    for asking in (statements, tables, indexes, plans):
+    for asking in (statements, tables, indexes, plans, waits):
         asking.finish()
-    kept = read_log(logged, case)
+    kept, live = read_log(logged, case), read_live(waits)
     session.close()
-    seen = tuple(replace(each, plan=_plan(plans, each.id), logged=kept.get(each.id)) for each in statements.statements)
+    waits.close()
+    seen = tuple(
+        replace(each, plan=_plan(plans, each.id), logged=kept.get(each.id), live=live.get(each.id))
+        for each in statements.statements
+    )
     return replace(
         made_evidence(made_hits([[1.0] * 10] * 10, phase=CASE)), statements=seen, tables=tuple(tables.tables),
         indexes=tuple(indexes.indexes), columns=tuple(indexes.columns),
     )  # fmt: skip
+
+
+def bound(sql: str) -> list[tuple[str, list[str]]]:
+    """The statements with `$1` for each value that is compared, and those values as text."""
+    found = []
+    for one in filter(None, map(str.strip, sql.split(";"))):
+        values: list[str] = []
+        text, place = "", 0
+        for constant in redact.constant_places(one):
+            before, after = one[: constant.start()], one[constant.end() :].lstrip()
+            if not COMPARED.search(before) and not (BEGINS.search(before) and after.startswith("=")):
+                continue
+            if constant[0] == "'%'":
+                continue
+            values.append(constant[0].strip("'"))
+            text += f"{TYPED.sub('', one[place : constant.start()])}${len(values)}"
+            place = constant.end()
+        found.append((text + one[place:], values))
+    return found
+
+
+def sent(connection: psycopg.Connection, text: str, values: list[str]) -> None:
+    """One statement with its values apart, their types left to PostgreSQL, as drivers leave them that bind text."""
+    answer = connection.pgconn.exec_params(text.encode(), [each.encode() for each in values])
+    if answer.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+        raise RuntimeError(f"{text}: {answer.error_message.decode()}")
 
 
 def read_log(logged: LoggedPlans, case: Case) -> dict[str, LoggedPlan]:
@@ -136,6 +184,13 @@ def read_log(logged: LoggedPlans, case: Case) -> dict[str, LoggedPlan]:
         logged.write(Path(name))
         logged.close()
         return reading.logged_plans(Path(name) / LOGGED_PLANS_FILE)
+
+
+def read_live(waits: Waits) -> dict[str, LivePlan]:
+    """What texts had as they ran."""
+    with tempfile.TemporaryDirectory(prefix="headway-bench-") as name:
+        waits.write(Path(name))
+        return reading.live_plans(Path(name) / LIVE_PLANS_FILE)
 
 
 def write(url: str, case: Case) -> None:
@@ -227,6 +282,7 @@ def main() -> None:
     """Print each miss and each wrong advice, then the scores: of each group of cases, each kind, and the peer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="without the peer, and no held-out cases")
+    parser.add_argument("--bound", action="store_true", help="statements whose values are sent apart from their text")
     parser.add_argument("--part", default="1/1", help="the first of three parts of the cases, say: 1/3")
     asked = parser.parse_args()
     part, parts = (int(each) for each in asked.part.split("/"))
@@ -236,9 +292,10 @@ def main() -> None:
             group = next(name for name, those in GROUPS.items() if case in those)
             if asked.quick and "held out" in group:
                 continue
-            run = evidence(url, case, log)
+            run = evidence(url, case, log, binding=asked.bound)
             bare = replace(run, statements=tuple(replace(each, logged=None) for each in run.statements))
-            for logged, of in (("", bare), (", plans logged", run)):
+            blind = replace(bare, statements=tuple(replace(each, live=None) for each in bare.statements))
+            for logged, of in ((", texts not read", blind), ("", bare), (", plans logged", run)):
                 found = advised(of)
                 for name in (group, "all", f"  {case.kind}"):
                     scores[name + logged] = scored(scores[name + logged], case, found)

@@ -179,7 +179,7 @@ def gate(collector: Collector, clock: Clock, took: Took) -> None:
         end=lambda phase, at_s: counted(lambda: end(phase, at_s), "ending_s"),
     )
     if isinstance(collector, Waits):
-        look = collector._look  # its thread looks ten times a second, whatever `sample` does
+        look = collector.look  # its thread looks ten times a second, whatever `sample` does
 
         def looked(*given: object) -> bool:
             before = time.thread_time()
@@ -187,7 +187,7 @@ def gate(collector: Collector, clock: Clock, took: Took) -> None:
             took.sampling_s += time.thread_time() - before
             return found
 
-        vars(collector)["_look"] = looked
+        vars(collector)["look"] = looked
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Plans with real parameters from the log of a real PostgreSQL with auto_explain, in JSON and in CSV."""
+"""Plans with real parameters from the log of a real PostgreSQL with auto_explain, in JSON, in CSV and plain."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from headway.errors import SourceRefused
 from headway.evidence.logged import LoggedPlans
 from headway.evidence.session import Session
+from headway.lab import database
 from headway.model import Presence
 from headway.servers import binaries, ports, postgres, process
 
@@ -32,7 +33,7 @@ class Logging:
 
 @pytest.fixture(scope="module")
 def logging_server(service_room: Path) -> Iterator[Logging]:
-    """With jsonlog and csvlog, auto_explain of everything, and a table of 500 posts."""
+    """With jsonlog, csvlog and a plain log, auto_explain of everything, and a table of 500 posts."""
     account = process.unprivileged()
     room = service_room / "logging"
     room.mkdir(mode=0o711)
@@ -43,7 +44,8 @@ def logging_server(service_room: Path) -> Iterator[Logging]:
     server = postgres.start(
         programs, room / "data", port=port, password=password, log=log, account=account,
         settings={
-            "shared_buffers": "16MB", "logging_collector": "on", "log_destination": "jsonlog,csvlog",
+            "shared_buffers": "16MB", "logging_collector": "on", "log_destination": "jsonlog,csvlog,stderr",
+            "log_line_prefix": database.PLANS["log_line_prefix"],
             "log_directory": str(room / "log"), "log_filename": "pg-%H%M%S.log", "log_file_mode": "0644",
             "auto_explain.log_min_duration": "0", "auto_explain.log_format": "json",
         },
@@ -81,7 +83,7 @@ def until_seen(logged: LoggedPlans, identity: str, seen: int) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("suffix", [".json", ".csv"])
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".log"])
 def test_plans_and_parameters_are_read_as_they_are_logged(logging_server: Logging, suffix: str, tmp_path: Path) -> None:
     """Real values, hostile ones too, come back exactly; the plan is linked to the statement by its id."""
     session = Session(logging_server.url)

@@ -13,13 +13,15 @@ import pytest
 from psycopg import sql
 
 from headway.errors import HeadwayError
-from headway.evidence import columns
+from headway.evidence import columns, reading
 from headway.evidence.collector import Watch
 from headway.evidence.database import DatabaseUse
+from headway.evidence.looks import Looks
 from headway.evidence.session import Session
 from headway.evidence.tables import Tables
 from headway.evidence.waits import Waits
 from headway.model import Blocking, Connections, LoadModel, Phase, Presence, Wait
+from headway.thresholds import FIXED_MIN_SEEN
 
 PHASE = Phase(name="steady", model=LoadModel.OPEN, duration_s=1, warmup_s=0, rate_per_s=1)
 UPDATE = "UPDATE seats SET taken = taken + 1 WHERE id = %s"
@@ -118,6 +120,42 @@ def test_connections_are_told_by_client_and_idle_ones_are_spare(seats_url: str, 
     assert found.looks >= 4
     assert by_name["idler"].busy_mean == 0
     assert not blockings
+
+
+def test_constants_of_a_text_are_read_while_it_runs_and_only_planned_with(seats_url: str, tmp_path: Path) -> None:
+    """
+    Of statements as they are sent the plans are kept, and what stands for NULL; no value is. Neither what came with its
+    values apart, nor a text cut off, nor several statements in one are planned, and none is run again.
+    """
+    waits = Waits(Session(seats_url))
+    assert waits.check().presence is Presence.PRESENT
+    looks = Looks(phase=PHASE.name)
+    with service(seats_url) as shop:
+        for number in range(FIXED_MIN_SEEN):
+            shop.execute(f"SELECT id FROM seats WHERE coalesce(holder, '') = 'Nemo {number}'".encode())
+            waits.look(looks)
+            waits.look(looks)  # it sees the same execution again
+        for text, values in (
+            ("SELECT taken FROM seats WHERE id = %s", (7,)),
+            (f"SELECT holder FROM seats WHERE id = 7 AND holder <> '{'x' * 9_000}'", None),
+            ("UPDATE seats SET taken = taken + 1 WHERE id = 8; UPDATE seats SET taken = taken + 1 WHERE id = 9", None),
+        ):
+            shop.execute(text.encode(), values)
+            waits.look(looks)
+        waits.finish()
+        waits.write(tmp_path)
+        waits.close()
+        taken = shop.execute("SELECT id FROM seats WHERE taken <> 0 ORDER BY id").fetchall()
+    assert next(iter(waits.live.statements.values())).seen == FIXED_MIN_SEEN
+    (found,) = reading.live_plans(tmp_path / "live-plans.json").values()
+    assert found.fixed == ("coalesce(holder, '')",)
+    assert isinstance(found.plan, dict)
+    assert (found.plan["Relation Name"], found.plan["Filter"]) == (
+        "seats",
+        "(COALESCE(seats.holder, ?::text) = ?::text)",
+    )
+    assert "Nemo" not in (tmp_path / "live-plans.json").read_text()
+    assert taken == [(8,), (9,)]
 
 
 def test_without_the_right_it_says_which_grant_is_missing(seats_url: str) -> None:

@@ -16,7 +16,10 @@ import redis
 
 import small_shop
 from headway.errors import LabFailed, SourceRefused
+from headway.evidence.logged import LoggedPlans
+from headway.evidence.session import Session
 from headway.lab import Lab, LabStatus, sources
+from headway.model import Presence, Sources
 from headway.servers import process
 
 if TYPE_CHECKING:
@@ -95,6 +98,26 @@ def test_growth_and_return(lab_state: Path, shop: Path) -> None:
     assert not Lab(lab_state).status().running
 
 
+def check_plans(url: str, those: Sources) -> None:
+    """A slow statement's plan is in the log that the lab names, with the rows that it had; a fast one's is not."""
+    logged = LoggedPlans(those.database_log, session := Session(url), show_values=False)
+    assert logged.check().presence is Presence.PRESENT
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET auto_explain.sample_rate = 1")  # the lab's is one in ten
+        connection.execute("SELECT id FROM posts WHERE id = -1")
+        connection.execute("SELECT pg_sleep(0.06)")
+    until = time.monotonic() + 5
+    while not logged.statements and time.monotonic() < until:
+        logged.sample(0.0)
+        time.sleep(0.01)
+    session.close()
+    logged.close()
+    (found,) = logged.statements.values()
+    assert found.plan is not None
+    assert (found.plan["Node Type"], found.plan["Actual Rows"]) == ("Result", 1.0)
+    assert "Actual Total Time" not in found.plan
+
+
 def check_edge(status: LabStatus) -> None:
     """The edge answers the second time from its cache, and logs both as JSON."""
     assert [get(f"{status.app_url}/page")[0] for _ in range(2)] == ["MISS", "HIT"]
@@ -139,6 +162,7 @@ def test_servers_are_what_was_promised(used_state: Path, shop: Path) -> None:
     assert one(url, "SHOW shared_preload_libraries") == "pg_stat_statements,auto_explain"
     assert one(url, "SHOW fsync") == one(url, "SHOW track_io_timing") == "on"
     assert one(url, "SELECT count(*) FROM pg_stat_statements") > 0
+    check_plans(url, sources(status))
     _, answer = get(f"{status.app_url}/")
     assert answer["settings"]["SHOP_POOL"] == "3"
     assert one(answer["settings"]["SHOP_DATABASE_URL"], "SHOW is_superuser") == "off"

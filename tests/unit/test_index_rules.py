@@ -20,6 +20,7 @@ from headway.model import (
     Database,
     Evidence,
     Index,
+    LivePlan,
     LoggedPlan,
     Plan,
     RemedyKind,
@@ -159,10 +160,17 @@ def test_patterns_and_expressions_get_the_index_that_can_serve_them(condition: s
 def test_a_constant_that_was_always_the_same_makes_an_expression_known(
     condition: str, parts: tuple[str, ...], keys: str | None
 ) -> None:
-    """What was logged tells `doc ->> $1` from another; one that could be several, or is no constant, is none."""
+    """What was logged, or read as it ran, tells `doc ->> $1` from another; what is ambiguous, or no constant, not."""
     logged = LoggedPlan(statement_id="s", seen=9, slowest_ns=1e6, plan=None, fixed=parts)
-    found = missing_index.find(run(f"SELECT id FROM posts WHERE {condition}", logged=logged))
-    assert [each.remedies[0].act.partition(" ON posts ")[2] for each in found] == ([keys] if keys else [])
+    live = LivePlan(statement_id="s", seen=9, plan=None, fixed=parts)
+    text = f"SELECT id FROM posts WHERE {condition}"
+    for known in (
+        run(text, logged=logged),
+        run(text, live=live),
+        run(text, logged=replace(logged, fixed=()), live=live),
+    ):
+        found = [each.remedies[0].act.partition(" ON posts ")[2] for each in missing_index.find(known)]
+        assert found == ([keys] if keys else [])
 
 
 def test_an_index_of_an_expression_that_is_there_is_seen() -> None:
@@ -175,15 +183,18 @@ def test_an_index_of_an_expression_that_is_there_is_seen() -> None:
 
 
 @pytest.mark.parametrize(("planned", "advised"), [(500, True), (400_000, False), (None, False)])
-def test_how_much_a_range_leaves_for_an_aggregate_is_told_by_its_logged_plan(
+def test_how_much_a_range_leaves_for_an_aggregate_is_told_by_a_plan_with_its_values(
     planned: int | None, *, advised: bool
 ) -> None:
     """The planner had the real values: few rows of many want an index, many none; without a plan nothing is said."""
     scan = {"Node Type": "Seq Scan", "Relation Name": "posts", "Plan Rows": planned, "Filter": "(at > ?)"}
     plan = {"Node Type": "Gather", "Workers Planned": 2, "Plans": [scan]} if planned else None
     logged = LoggedPlan(statement_id="s", seen=9, slowest_ns=1e6, plan=plan)
-    found = list(missing_index.find(run("SELECT count(*) FROM posts WHERE at > $1", logged=logged)))
-    assert [each.remedies[0].parameters["columns"] for each in found] == ([["at"]] if advised else [])
+    text = "SELECT count(*) FROM posts WHERE at > $1"
+    live = LivePlan(statement_id="s", seen=9, plan=plan)
+    for known in (run(text, logged=logged), run(text, live=live)):
+        found = [each.remedies[0].parameters["columns"] for each in missing_index.find(known)]
+        assert found == ([["at"]] if advised else [])
 
 
 def test_a_pattern_that_is_not_known_needs_no_second_index() -> None:

@@ -52,7 +52,7 @@ def run(tmp_path: Path) -> Path:
     )  # fmt: skip
     names = ("id", "user_id", "title")
     columns.write(
-        folder / STATEMENTS_FILE, Statement, [statement], leave_out=frozenset({"plan", "plan_error", "logged"})
+        folder / STATEMENTS_FILE, Statement, [statement], leave_out=frozenset({"plan", "plan_error", "logged", "live"})
     )
     columns.write(folder / TABLES_FILE, Table, [table])
     columns.write(

@@ -67,7 +67,7 @@ CacheMonitorOption = Annotated[
 EdgeLogOption = Annotated[Path | None, typer.Option("--edge-log", help="nginx access log in JSON, with cache status.")]
 DatabaseLogOption = Annotated[
     Path | None,
-    typer.Option("--database-log", help="PostgreSQL's log, JSON or CSV, or its folder: plans by auto_explain."),
+    typer.Option("--database-log", help="PostgreSQL's log, or its folder: plans by auto_explain."),
 ]
 PgBouncerOption = Annotated[
     str | None,

@@ -1,6 +1,6 @@
 """
 A normalised statement with the constants that make an expression what it is: `settings ->> $1` is written
-`settings ->> 'token'` where all executions that auto_explain logged were that.
+`settings ->> 'token'` where all executions that auto_explain logged, or that were seen as they ran, were that.
 
 What stands there is other people's text: it is put where exactly one `$n` of that form is, and then parsed as SQL.
 """
@@ -22,9 +22,10 @@ _FORMS = (
 
 
 def text(statement: Statement) -> str:
-    """The statement's text; where its log says what an expression's constant is, and only one can be meant, with it."""
+    """The statement's text; where it is known what an expression's constant is, and only one can be meant, with it."""
     known: dict[str, list[str]] = defaultdict(list)
-    for each in statement.logged.fixed if statement.logged is not None else ():
+    told = [each.fixed for each in (statement.logged, statement.live) if each is not None and each.fixed]
+    for each in told[0] if told else ():
         for form, written in _FORMS:
             found = form.fullmatch(each)
             if found is not None:

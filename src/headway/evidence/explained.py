@@ -1,4 +1,4 @@
-"""Records of PostgreSQL's JSON or CSV log, and what auto_explain wrote in them. All of it is other people's text."""
+"""Records of PostgreSQL's log, JSON, CSV or plain, and what auto_explain wrote there: all of it other people's text."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from headway.evidence import redact
 
 RECORD_MAX_BYTES = 1 << 20
 _BEGINS = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^,]{1,40},")
+_PLAIN = re.compile(
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S{1,40} \[\d{1,9}\] \S*@(\S*) (-?\d{1,20}) [A-Z]+\d?:  (.*)"
+)
+"""A record's first line with log_line_prefix '%m [%p] %u@%d %Q '; PostgreSQL begins its further lines with a tab."""
 _MESSAGE = re.compile(r"duration: (\d{1,15}(?:\.\d{1,9})?) ms  plan:\s*(.*)", re.DOTALL)
 _PARAMETERS = re.compile(r"^Query Parameters: (.*?)$", re.MULTILINE)
 _TEXT = re.compile(r"\AQuery Text: (.*?)(?=^Query Parameters: |^\S.*  \(cost=|\Z)", re.MULTILINE | re.DOTALL)
@@ -26,6 +30,7 @@ _DROPPED = frozenset({"Output", "Query Text", "Query Parameters", "Settings"})
 CSV_MESSAGE, CSV_DATABASE, CSV_QUERY_ID, CSV_COLUMNS = 13, 2, 25, 26
 
 FORMS = (".json", ".csv")
+PLAIN = "plain"
 
 Values = tuple[str | None, ...]
 
@@ -44,10 +49,10 @@ class Explained:
 
 class Records:
     """
-    Lines of a log -> records; a CSV record may span many lines, and the first lines seen may be the end of one.
+    Lines of a log -> records; one may span many lines, and the first lines seen may be the end of one.
 
     `form` is ".json" or ".csv"; by another, the first line that begins a record tells. It stays so: in a CSV log a line
-    that looks like JSON is some statement's text.
+    that looks like JSON is some statement's text. In a plain log plans are read that are JSON.
     """
 
     def __init__(self, form: str = "") -> None:
@@ -69,10 +74,12 @@ class Records:
             self.unread += 1
             self.restart()
             return None
-        if self._form not in FORMS and (line.startswith(b"{") or _BEGINS.match(line)):
-            self._form = ".json" if line.startswith(b"{") else ".csv"
+        if self._form not in {*FORMS, PLAIN}:
+            self._form = _form_of(line)
         if self._form == ".json":
             return self._read_json(line)
+        if self._form == PLAIN:
+            return self._read_plain(line)
         if not self._held and not self._synchronised and not _BEGINS.match(line):
             self.unread += bool(line.strip())
             return None
@@ -96,6 +103,28 @@ class Records:
             return None
         return explained(message, database, query_id)
 
+    def _read_plain(self, line: bytes) -> Explained | None:
+        if not line.startswith(b"\t"):
+            first = _PLAIN.match(line)
+            self.unread += first is None
+            self._held, self._size = [line] if first and first[3].endswith(b"plan:") else [], 0
+            return None
+        if not self._held:
+            return None  # of another record
+        self._held.append(line[1:])
+        self._size += len(line)
+        if self._size > RECORD_MAX_BYTES:
+            self.restart()
+            return None
+        if line != b"\t}":  # inside a plan's JSON every line stands further in
+            return None
+        (begin, *rest), self._held = self._held, []
+        first = _PLAIN.match(begin)
+        if first is None:
+            return None
+        message = b"\n".join((first[3], *rest)).decode("utf-8", "replace")
+        return explained(message, first[1].decode("utf-8", "replace"), int(first[2]))
+
     def _read_csv(self, whole: bytes) -> Explained | None:
         text = whole.decode("utf-8", "replace").replace("\x00", "")
         try:
@@ -107,6 +136,15 @@ class Records:
             return None
         row = rows[0]
         return explained(row[CSV_MESSAGE], row[CSV_DATABASE], row[CSV_QUERY_ID])
+
+
+def _form_of(line: bytes) -> str:
+    """What a line that begins a record tells; empty: it begins none."""
+    if line.startswith(b"{"):
+        return ".json"
+    if _PLAIN.match(line):
+        return PLAIN
+    return ".csv" if _BEGINS.match(line) else ""
 
 
 def explained(message: object, database: object, query_id: object) -> Explained | None:

@@ -39,7 +39,7 @@ class Seen:
 
 class LoggedPlans(Collector):
     """
-    The log of this machine's PostgreSQL, in JSON or CSV; of a folder, the one written last.
+    The log of this machine's PostgreSQL, in JSON, CSV or plain; of a folder, the JSON or CSV one written last.
 
     Constants of plans, and parameters, are kept only when values were asked for (`--show-values`). What is kept without
     are names of a document's members and what `coalesce` puts for NULL, where every execution seen had the same.
@@ -68,7 +68,9 @@ class LoggedPlans(Collector):
             self._records = Records(file.suffix)
             self._following = Following(file, line_max_bytes=RECORD_MAX_BYTES, by_name=True)
         except OSError as exc:
-            cure = "name PostgreSQL's log (log_destination jsonlog or csvlog), readable to you"
+            cure = (
+                "name PostgreSQL's log (jsonlog, csvlog, or plain with the prefix of docs/evidence.md), readable to you"
+            )
             raise SourceRefused(f"the database log {self._log} cannot be read: {in_words(exc)}", next_act=cure) from exc
         if self._session is not None:
             (scope,) = self._session.rows("logged_scope")

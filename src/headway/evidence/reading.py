@@ -20,6 +20,7 @@ from headway.conventions import (
     HIT_LOG,
     HOST_FILE,
     INDEXES_FILE,
+    LIVE_PLANS_FILE,
     LOGGED_PLANS_FILE,
     MONITORING_FILE,
     PLANS_FILE,
@@ -50,6 +51,7 @@ from headway.model import (
     Evidence,
     HostSecond,
     Index,
+    LivePlan,
     LoggedPlan,
     Monitoring,
     Plan,
@@ -115,6 +117,7 @@ def read(folder: Path) -> Evidence:
         phases = tuple(replace(each, health=replace(each.health, cpu_ratio=None)) for each in phases)
     plans, errors = _plans(folder / PLANS_FILE)
     logged = logged_plans(folder / LOGGED_PLANS_FILE)
+    live = live_plans(folder / LIVE_PLANS_FILE)
     return Evidence(
         folder=folder,
         id=run.id,
@@ -135,6 +138,7 @@ def read(folder: Path) -> Evidence:
                 plan=plans.get(each.id),
                 plan_error=errors.get(each.id) or _unplanned(each, plans, sources),
                 logged=logged.get(each.id),
+                live=live.get(each.id),
             )
             for each in _rows(folder / STATEMENTS_FILE, Statement)
         ),
@@ -212,6 +216,20 @@ def logged_plans(file: Path) -> dict[str, LoggedPlan]:
             )
             for name, each in content.items()
         }  # fmt: skip
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+
+
+def live_plans(file: Path) -> dict[str, LivePlan]:
+    """What statements' texts had while they ran, by their ids; nothing in a run from before that was read."""
+    if not file.exists():
+        return {}
+    content = bundle.get_json(file)
+    try:
+        return {
+            name: LivePlan(statement_id=name, seen=each["seen"], plan=each["plan"], fixed=tuple(each["fixed"]))
+            for name, each in content.items()
+        }
     except (KeyError, TypeError, AttributeError) as exc:
         raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 

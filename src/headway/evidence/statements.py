@@ -124,7 +124,7 @@ class Statements(Collector):
                 folder / STATEMENTS_FILE,
                 Statement,
                 self.statements,
-                leave_out=frozenset({"plan", "plan_error", "logged"}),
+                leave_out=frozenset({"plan", "plan_error", "logged", "live"}),
             )
 
     @property

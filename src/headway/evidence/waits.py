@@ -12,6 +12,7 @@ from headway.conventions import BLOCKERS_FILE, CONNECTIONS_FILE, WAITS_FILE
 from headway.errors import HeadwayError
 from headway.evidence import columns, redact
 from headway.evidence.collector import Collector, absent, failed, present
+from headway.evidence.live import LiveTexts
 from headway.evidence.looks import Looks
 from headway.model import Blocking, Connections, SourceState, Wait
 from headway.thresholds import POOL_SPARE_AFTER_NS, WAITS_EVERY_NS, WAITS_LOCKS_EVERY_NS, WAITS_MOST_BUSY_RATIO
@@ -43,6 +44,7 @@ class Waits(Collector):
         self._schema: str | None = None
         self._took_s = 0.0
         self.phases: list[Looks] = []
+        self.live = LiveTexts()
 
     def check(self) -> SourceState:
         if self._session is None:
@@ -55,7 +57,7 @@ class Waits(Collector):
             what = f"role {scope['role']} may not see what other roles' sessions do"
             return failed(self.name, what, f"as a superuser: GRANT pg_monitor TO {scope['role']}")
         self._schema = scope["schema"]
-        self._look(Looks(phase=""))
+        self.look(Looks(phase=""))
         by = "by statement"
         if scope["compute_query_id"] == "off" or (scope["compute_query_id"] == "auto" and not scope["track"]):
             by = "statements not told apart: compute_query_id is off"
@@ -81,9 +83,16 @@ class Waits(Collector):
             rows = self._session.rows("waits_texts", {"ids": ids}, schema=self._schema)
             self.phases[-1].texts = {row["queryid"]: redact.statement(row["query"] or "") for row in rows}
 
+    def finish(self) -> None:
+        if self._session is not None and self._schema is not None:
+            self.live.plan(self._session)
+            if self.live.plans:
+                self.remark += f"; {len(self.live.plans)} statements planned with constants of their text"
+
     def write(self, folder: Path) -> None:
         if self._session is None:
             return
+        self.live.write(folder)
         looked = [each for each in self.phases if each.count]
         columns.write(folder / WAITS_FILE, Wait, [row for each in looked for row in each.waits()])
         columns.write(folder / BLOCKERS_FILE, Blocking, [row for each in looked for row in each.blockings()])
@@ -107,7 +116,7 @@ class Waits(Collector):
         try:
             while not self._over.wait(max(due - time.monotonic(), 0.0)):
                 begun = time.monotonic()
-                waiting = self._look(looks)
+                waiting = self.look(looks)
                 if waiting and begun >= locks_due and self._session is not None:
                     asked = time.monotonic()
                     looks.blocked(self._session.rows("waits_blockers"))
@@ -119,7 +128,11 @@ class Waits(Collector):
         except (psycopg.Error, HeadwayError) as exc:
             self._failure = exc
 
-    def _look(self, looks: Looks) -> bool:
+    def look(self, looks: Looks) -> bool:
+        """Take one look; whether somebody waited for a lock."""
         if self._session is None:
             return False
-        return looks.sampled(self._session.rows("waits_sample", {"spare_s": POOL_SPARE_AFTER_NS / 1e9}))
+        asked = {"spare_s": POOL_SPARE_AFTER_NS / 1e9, **self.live.asked()}
+        rows = self._session.rows("waits_sample", asked)
+        self.live.take(rows)
+        return looks.sampled(rows)

@@ -21,6 +21,20 @@ NAME = "shop"
 """The database, and the role that owns it. The role is no superuser: when the shop uses up all connections, those
 reserved for superusers still let evidence be read."""
 
+PLANS = {
+    "log_line_prefix": "%m [%p] %u@%d %Q ",
+    "auto_explain.log_min_duration": "50ms",
+    "auto_explain.sample_rate": "0.1",
+    "auto_explain.log_format": "json",
+    "auto_explain.log_analyze": "on",
+    "auto_explain.log_timing": "off",
+}
+"""One in ten of the statements that take 50 ms goes to the server's log with its plan and how many rows it had. A fast
+service has none of them; rows are counted in one statement of ten, times never."""
+
+LOG_MOST_BYTES = 32 << 20
+"""A log that is longer when the server starts makes room: one older one is kept."""
+
 SHOP_MARK = "shop_load"
 """The table in which the shop's loader says what it loaded."""
 
@@ -79,6 +93,12 @@ def check_foreign(url: str, *, will_load: bool) -> str:
             next_act="name an empty database, or say --no-data to leave its tables alone",
         )
     return version
+
+
+def make_room(log: Path) -> None:
+    """Begin a new log when this one has grown long."""
+    if log.exists() and log.stat().st_size > LOG_MOST_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
 
 
 def remove_stale_pid_file(data: Path) -> None:

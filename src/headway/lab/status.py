@@ -47,6 +47,7 @@ class LabStatus:
     database_url: str | None
     replica_url: str | None
     cache_url: str | None
+    database_log: Path | None
     edge_log: Path | None
     metrics_url: str | None
     settings: Mapping[str, str]
@@ -65,6 +66,7 @@ class LabStatus:
             "DATABASE_URL": self.database_url,
             "REPLICA_URL": self.replica_url,
             "CACHE_URL": self.cache_url,
+            "DATABASE_LOG": self.database_log,
             "EDGE_LOG": self.edge_log,
             "METRICS_URL": self.metrics_url,
         }
@@ -115,6 +117,7 @@ def sources(status: LabStatus) -> Sources:
         database_url=status.database_url,
         cache_url=status.cache_url,
         edge_log=status.edge_log,
+        database_log=status.database_log,
         metrics_url=status.metrics_url,
         processes=status.processes,
     )
@@ -138,6 +141,7 @@ def look(folder: Path, memory: Memory | None) -> LabStatus:
         database_url=memory.database_url or _url(running, "postgres"),
         replica_url=_url(running, "replica"),
         cache_url=(memory.cache_url if up else None) or _url(running, "valkey"),
+        database_log=running["postgres"].log if "postgres" in running else None,
         edge_log=memory.room / "nginx" / ACCESS_LOG if "nginx" in running else None,
         metrics_url=f"{running['app-1'].url}/metrics" if up and "app-1" in running else None,
         settings=memory.settings,

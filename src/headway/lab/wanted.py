@@ -31,11 +31,15 @@ def database_server(folders: Folders, secret: str, account: Account | None) -> W
         if not data.exists():
             postgres.initialise(binary.path, data, password=secret, log=log, account=account)
         database.remove_stale_pid_file(data)
-        return postgres.start(binary.path, data, port=port, password=secret, log=log, account=account).identity
+        database.make_room(log)
+        return postgres.start(
+            binary.path, data, port=port, password=secret, log=log, account=account, settings=database.PLANS
+        ).identity
 
     return Wanted(
-        name="postgres", settings=[str(binary.path), postgres.SETTINGS, secret], version=f"PostgreSQL {binary.version}",
-        account=account, start=start, answers=lambda port: _postgres_answers(port, secret),
+        name="postgres", settings=[str(binary.path), postgres.SETTINGS | database.PLANS, secret],
+        version=f"PostgreSQL {binary.version}", account=account, start=start,
+        answers=lambda port: _postgres_answers(port, secret),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ Units are in the names. Inside: nanoseconds and ratios 0..1. Percent and millise
 Missing is None, never 0. Arrays are numpy, named in annotations only so that this file imports nothing.
 """
 
-from headway.model.activity import Blocking, Connections, LoggedPlan, PoolUse, ReplicaLag, Wait
+from headway.model.activity import Blocking, Connections, LivePlan, LoggedPlan, PoolUse, ReplicaLag, Wait
 from headway.model.advice import Confidence, Effect, Estimate, Location, Price, Proof, ProofState, Remedy, RemedyKind
 from headway.model.budget import Budget, BudgetBand, BudgetPart, Spent
 from headway.model.cache import CacheCommand, CacheKeys, CacheKeyUse, CacheSlow, CacheUse
@@ -93,6 +93,7 @@ __all__ = [
     "Journey",
     "Judgement",
     "LatencyCells",
+    "LivePlan",
     "LoadModel",
     "Location",
     "LoggedPlan",

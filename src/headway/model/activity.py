@@ -140,3 +140,18 @@ class LoggedPlan:
     plan: object | None
     values: tuple[tuple[str | None, ...], ...] = ()
     fixed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePlan:
+    """
+    What was read of one statement's text while it ran, with the constants that it has.
+
+    `plan` is the dearest of those made with them, as EXPLAIN (FORMAT JSON) writes it, its constants left out; None:
+    there were none. `fixed` as in `LoggedPlan`.
+    """
+
+    statement_id: str
+    seen: int
+    plan: object | None
+    fixed: tuple[str, ...] = ()

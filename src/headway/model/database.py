@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headway.model.activity import LoggedPlan
+from headway.model.activity import LivePlan, LoggedPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class Statement:
     is_utility: bool = False  # BEGIN, COMMIT, SET: has no plan
     nested: bool = False  # ran inside a function: its time is also in its caller's
     logged: LoggedPlan | None = None  # what auto_explain logged of it
+    live: LivePlan | None = None  # what its text had while it ran
 
 
 @dataclass(frozen=True, kw_only=True)

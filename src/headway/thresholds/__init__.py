@@ -110,6 +110,13 @@ FIXED_MIN_SEEN = 5
 """Logged executions that must all have had the same constant inside an expression (`settings ->> 'token'`) before it is
 kept: a member's name that is one user's would differ from call to call."""
 
+LIVE_ENOUGH_SEEN = 50
+"""Executions of one statement whose text is read in pg_stat_activity: a busy statement has them within a second or two,
+and from then on a look brings nothing of it."""
+
+LIVE_MOST_TEXTS = 5
+"""Texts of one statement, drawn by chance from those, that are planned with their constants after the load."""
+
 PROVE_MOST_VALUES = 12
 """Sets of parameters each statement is measured with, drawn from the table's own rows."""
 

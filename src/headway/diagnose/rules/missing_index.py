@@ -116,18 +116,24 @@ def _wishes(statement: Statement, catalog: Catalog) -> tuple[list[_Wish], list[s
 
 
 def _rows_a_call(statement: Statement, found: tuple[Access, ...]) -> float | None:
-    """Rows left a call, where they are one table's: no limit, no join. An aggregate's are known by a logged plan."""
+    """Rows left a call, where they are one table's: no limit, no join. Of an aggregate a plan with values tells."""
     if len(found) != 1 or found[0].limited or not statement.calls:
         return None
     text = statement.text.lower()
     whole = any(word in text for word in ("count(", "sum(", "max(", "min(", "avg(", "group by", "distinct"))
-    return _rows_logged(statement, found[0]) if whole else statement.rows / statement.calls
+    return _rows_planned(statement, found[0]) if whole else statement.rows / statement.calls
 
 
-def _rows_logged(statement: Statement, access: Access) -> float | None:
-    """What the slowest logged execution left of the table: as it was, else by the planner, who had its real values."""
-    plan = statement.logged.plan if statement.logged is not None else None
-    if not isinstance(plan, dict):
+def _with_values(statement: Statement) -> list[dict[str, Any]]:
+    """Plans made with real values, the surer first: that of the slowest logged execution, of texts seen as they ran."""
+    found = [each.plan for each in (statement.logged, statement.live) if each is not None]
+    return [each for each in found if isinstance(each, dict)]
+
+
+def _rows_planned(statement: Statement, access: Access) -> float | None:
+    """What an execution left of the table: as it was, where the log says so, else by the planner with its values."""
+    plan = next(iter(_with_values(statement)), None)
+    if plan is None:
         return None
     nodes = [node for node, _ in _nodes(plan, sorting=False)]
     workers = max(int(node.get("Workers Planned", 0)) for node in nodes)
@@ -155,7 +161,7 @@ def _driven(access: Access, found: tuple[Access, ...], catalog: Catalog) -> floa
 
 def _seen(statement: Statement, access: Access, catalog: Catalog) -> bool | None:
     """Whether the plan reads much of the table: None, when there is none or the table isn't in it."""
-    plans = [statement.logged.plan] if statement.logged is not None else []  # first: it was made with real values
+    plans: list[object] = [*_with_values(statement)]
     if statement.plan is not None and isinstance(statement.plan.json, list) and statement.plan.json:
         plans.append(statement.plan.json[0].get("Plan"))
     nodes = (list(_nodes(each, sorting=False)) for each in plans if isinstance(each, dict))

@@ -1,11 +1,18 @@
 -- name: waits_sample
 -- What does each client's connection to this database do now, and what does it wait for? (idle ones without statement)
--- The function and not the view pg_stat_activity, whose joins take longer to plan than to run.
+-- The function and not the view pg_stat_activity, whose joins take longer to plan than to run. `texts`: of executions
+-- that are new, also of sessions idle since; not those cut off, which may mean something else.
 SELECT /* headway */ COALESCE(NULLIF(a.application_name, ''), pg_catalog.pg_get_userbyid(a.usesysid)) AS client, a.state, a.wait_event_type,
        a.wait_event, CASE WHEN a.state <> 'idle' THEN a.query_id END AS query_id, count(*)::int AS seen,
        (count(*) FILTER (WHERE a.state = 'idle' AND pg_catalog.clock_timestamp() - a.state_change
                                                     > %(spare_s)s * interval '1 second'))::int AS spare,
-       COALESCE(max(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.state_change)), 0)::float8 AS longest_s
+       COALESCE(max(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.state_change)), 0)::float8 AS longest_s,
+       json_agg(json_build_array(EXTRACT(epoch FROM a.query_start)::float8, a.query_id, a.query))
+         FILTER (WHERE a.query_id <> ALL (%(enough)s::bigint[])
+                   AND (%(only)s::bigint[] IS NULL OR a.query_id = ANY (%(only)s::bigint[]))
+                   AND EXTRACT(epoch FROM a.query_start)::float8 > %(since_s)s
+                   AND octet_length(a.query) < pg_catalog.pg_size_bytes(
+                           pg_catalog.current_setting('track_activity_query_size')) - 1) AS texts
   FROM pg_catalog.pg_stat_get_activity(NULL) a
  WHERE a.datid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
    AND a.backend_type = 'client backend'
