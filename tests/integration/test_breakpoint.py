@@ -57,14 +57,14 @@ def single_server() -> Answer:
 def test_the_breakpoint_of_a_single_server_is_its_capacity(tmp_path: Path) -> None:
     """One server of 20 ms does 50 requests/s: 30/s holds, 60/s breaks, both twice, and it says which promise."""
     folder = increment_in(tmp_path)
-    traffic = read(tmp_path / "s.toml")
-    bounds = search.bounds(traffic, start_per_s=30, most_per_s=1000, duration_s=10, within_ratio=1.0)
+    promise, traffic = increment.read(folder), read(tmp_path / "s.toml")
+    bounds = search.bounds(promise, traffic, start_per_s=30, most_per_s=1000, duration_s=10, within_ratio=1.0)
     said: list[str] = []
     began_s = time.monotonic()
     with target(single_server()) as service:
         searched = search.find(
-            increment.read(folder), traffic, Sources(target_url=service.url), root=tmp_path, means=line.Means(),
-            bounds=bounds, say=said.append,
+            promise, traffic, Sources(target_url=service.url), root=tmp_path, means=line.Means(), bounds=bounds,
+            say=said.append,
         )  # fmt: skip
     assert time.monotonic() - began_s < bounds.longest_s
     found = searched.found
@@ -132,17 +132,18 @@ def test_values_to_be_used_once_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("start", "minutes", "why"), [(9, None, "above --to"), (1, 0.1, "too few")])
 def test_a_search_that_cannot_be_is_refused(tmp_path: Path, start: float, minutes: float | None, why: str) -> None:
     """A range that falls, or time for not even one try, is said before any load."""
-    increment_in(tmp_path)
+    promise = increment.read(increment_in(tmp_path))
     with pytest.raises(BadInput, match=why):
         search.bounds(
-            read(tmp_path / "s.toml"), start_per_s=start, most_per_s=5, duration_s=10, within_ratio=0.1,
+            promise, read(tmp_path / "s.toml"), start_per_s=start, most_per_s=5, duration_s=10, within_ratio=0.1,
             allowed_s=None if minutes is None else minutes * 60,
         )  # fmt: skip
 
 
 def find_nothing(root: Path, folder: Path, traffic: Scenario) -> None:
     """A search that ends before it asks anything."""
+    promise = increment.read(folder)
     search.find(
-        increment.read(folder), traffic, Sources(target_url="http://127.0.0.1:9"), root=root, means=line.Means(),
-        bounds=search.bounds(traffic, start_per_s=1, most_per_s=2, duration_s=1, within_ratio=1.0), say=print,
+        promise, traffic, Sources(target_url="http://127.0.0.1:9"), root=root, means=line.Means(),
+        bounds=search.bounds(promise, traffic, start_per_s=1, most_per_s=2, duration_s=1, within_ratio=1.0), say=print,
     )  # fmt: skip
