@@ -89,7 +89,7 @@ def announced(bounds: Bounds) -> str:
     usual = f"tries of {bounds.duration_s:g} s"
     if bounds.first_s(bounds.floor_per_s) > bounds.duration_s:
         usual += (
-            f" and longer below {bounds.needed / bounds.duration_s:,.3g} req/s, as a rate is called kept from"
+            f", longer below {bounds.needed / bounds.duration_s:,.3g} req/s, as a rate is called kept from"
             f" {bounds.needed:,.0f} requests on (none over {bounds.most_s:g} s)"
         )
     lowest = f"no rate below {bounds.floor_per_s:,.3g} req/s"

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 INCREMENT = "0050"
 WITHIN_RATIO = 0.2
-TIMEOUT_S = 2.0
-"""An answer that takes twenty times the promise counts as failed, and so a try ends soon after its last request."""
+PATIENCE = 20.0
+"""An answer that takes so many times the limit counts as failed, and so a try ends soon after its last request."""
 SERVED = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
 
 
@@ -49,7 +49,7 @@ class Effort:
 
     duration_s: float = 10.0
     warmup_s: float = 3.0
-    allowed_s: float = 360.0
+    allowed_s: float = 480.0
     start_per_s: float | None = None
     most_per_s: float = 30_000.0
 
@@ -74,7 +74,7 @@ class Step:
 
 
 STEPS = (
-    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100, start_per_s=16),
+    Step(name="1", stage=1, what="one app server, a connection per request", story_per_s=100, start_per_s=8),
     Step(name="2", stage=2, what="and a pool", story_per_s=500, start_per_s=16),
     Step(name="3", stage=3, what="and cache, edge, three app servers", story_per_s=5_000, start_per_s=25),
     Step(name="4", stage=4, what="and indexes, statements, replica", story_per_s=15_000, start_per_s=500),
@@ -85,7 +85,6 @@ STEPS = (
 
 LATER_MS = 500.0
 """Where no rate has the promised P95, the highest at which it stays below what the story began with is sought."""
-LATER_TIMEOUT_S = 5.0
 STORY_BEFORE = "500 ms P95, 200 ms queries, 0% hits"
 STORY_AFTER = "50 ms P95, 20 ms queries, 85% hits"
 STORY_PAGE_MS = {"naive": 5_000.0, "joined": 50.0, "cached": 2.0}
@@ -228,8 +227,8 @@ def _step(
     step: Step, status: LabStatus, promise: Promise, root: Path, effort: Effort, say: Callable[[str], None]
 ) -> tuple[Reached, Evidence]:
     """What one step withstands: by the promise, or, when it breaks at every rate, by LATER_MS."""
-    later = _Hunt(_limited(promise, LATER_MS), status, effort, timeout_s=LATER_TIMEOUT_S)
-    found, evidence = _Hunt(promise, status, effort, timeout_s=TIMEOUT_S).searched(root, say)
+    later = _Hunt(_limited(promise, LATER_MS), status, effort)
+    found, evidence = _Hunt(promise, status, effort).searched(root, say)
     if found.holds_per_s is not None or found.breaks_per_s is None:
         return replace(reached(step, found, evidence), limit_ms=_limit_ms(promise)), evidence
     say(f"no rate is known to have P95 < {_limit_ms(promise):g} ms; looking for the highest with P95 < {LATER_MS:g} ms")
@@ -242,10 +241,11 @@ def _step(
 class _Hunt:
     """A search for the breakpoint of one step, planned. It looks below the first rate when that is too much."""
 
-    def __init__(self, promise: Promise, status: LabStatus, effort: Effort, *, timeout_s: float) -> None:
+    def __init__(self, promise: Promise, status: LabStatus, effort: Effort) -> None:
         self._promise = promise
         self._sources = lab_sources(status)
         scenario = line.find_scenario(None, promise, self._sources.target_url)
+        timeout_s = PATIENCE * _limit_ms(promise) / 1000
         short = replace(scenario.default_phase, warmup_s=effort.warmup_s, timeout_s=timeout_s)
         self._scenario = replace(scenario, default_phase=short)
         self._bounds = search.bounds(

@@ -37,7 +37,7 @@ def demo(
     ] = None,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for a search.")
-    ] = 6.0,
+    ] = 8.0,
     start: Annotated[
         float | None,
         typer.Option("--from", min=1, help="With --growth: the first rate to try, per second; default: the stage's."),

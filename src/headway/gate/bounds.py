@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GROWTH = 2.0
 LONGER = 2.0
 LONGEST_TRY_S = 150.0
-"""No try is longer, and a first one at most 1 / LONGER of it: somebody waits for the answer."""
+"""No try is longer, and a first one at most half as long: somebody waits for the answer."""
 MOST_REQUESTS = 10_000_000
 """A promise that takes more to be sure of, as that none at all fails, is one that no try can show to hold."""
 
@@ -67,7 +67,7 @@ class Bounds:
     @property
     def floor_per_s(self) -> float:
         """No lower rate is tried: a first try of the longest kind would be too short to call it kept."""
-        return min(self.start_per_s, self.needed * LONGER / self.most_s)
+        return min(self.start_per_s, 2 * self.needed / self.most_s)
 
     @property
     def most_s(self) -> float:
@@ -81,12 +81,16 @@ class Bounds:
         Who asks for tries in which the gate calls nothing, whatever the rate, gets them as short.
         """
         needed_s = math.ceil(self.needed / rate_per_s) if math.isfinite(self.needed) else math.inf
-        in_reach = needed_s <= self.most_s / LONGER and self.duration_s >= MIN_BATCHES
+        in_reach = needed_s <= self.most_s / 2 and self.duration_s >= MIN_BATCHES
         return max(self.duration_s, needed_s) if in_reach else self.duration_s
 
     def again_s(self, rate_per_s: float, useful_s: float | None = None) -> float:
-        """How long it is tried again. `useful_s`: how long the gate said that it would need; no less, if it may be."""
-        again_s = LONGER * self.first_s(rate_per_s)
+        """
+        How long a rate is tried again: for LONGER times what was asked, or where it is low for as long as at first.
+
+        `useful_s`: how long the gate said that it would need; no less than that, if it may be.
+        """
+        again_s = max(LONGER * self.duration_s, self.first_s(rate_per_s))
         return again_s if useful_s is None else min(max(again_s, math.ceil(useful_s)), self.most_s)
 
     def cost_s(self, duration_s: float) -> float:

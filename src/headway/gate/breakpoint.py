@@ -158,7 +158,7 @@ class Search:
         ends = [each for each in (self._ladder.holds, self._ladder.breaks) if each is not None]
         if wanted.rate_per_s in ends:
             return 0.0
-        if not self._long(wanted):
+        if not self._ladder.told(wanted.rate_per_s):
             ends = [wanted.rate_per_s, min(ends, default=wanted.rate_per_s)]
         return sum(self._bounds.cost_s(self._bounds.again_s(each)) for each in ends)
 
@@ -173,7 +173,7 @@ class Search:
             return None
         for rate in ladder.marks[::-1]:  # left open while rates grew
             if ladder.state(rate) is State.INCONCLUSIVE and self._worth_repeating(rate):
-                return self._again(rate, ladder.at(rate)[-1].useful_s)
+                return self._again(rate, ladder.told(rate)[-1].useful_s)
         between = self._lower() if ladder.holds is None else self._between()
         return None if between is None else self._first(_legible(between))
 
@@ -198,26 +198,21 @@ class Search:
 
     def _worth_repeating(self, rate: float) -> bool:
         """Whether an open rate could be called if it were tried for longer, which it was not yet."""
-        tries = self._ladder.at(rate)
-        useful_s = tries[-1].useful_s
-        return not any(map(self._long, tries)) and (useful_s is None or useful_s <= self._bounds.most_s)
+        useful_s = self._ladder.told(rate)[-1].useful_s
+        return self._once_more(rate) and (useful_s is None or useful_s <= self._bounds.most_s)
+
+    def _once_more(self, rate: float) -> bool:
+        """Whether one try alone has told of a rate; when the generator gave way in the next few, that is left."""
+        tries, told = self._ladder.at(rate), self._ladder.told(rate)
+        return len(told) == 1 and len(tries) - tries.index(told[0]) <= INVALID_TRIES
 
     def _near(self, low: float, high: float) -> bool:
         return high <= low * (1 + self._bounds.within_ratio) * (1 + 1e-9)
 
     def _confirming(self) -> Try | None:
         """A longer try of an end that has not had one, of the lower first: it is the answer."""
-        for rate in (self._ladder.holds, self._ladder.breaks):
-            if rate is None:
-                continue
-            long = [each for each in self._ladder.at(rate) if self._long(each)]
-            told = [each for each in long if each.state is not State.INVALID]
-            if not told and len(long) < INVALID_TRIES:
-                return self._again(rate)
-        return None
-
-    def _long(self, tried: Try | Probe) -> bool:
-        return tried.duration_s >= self._bounds.again_s(tried.rate_per_s)
+        ends = (self._ladder.holds, self._ladder.breaks)
+        return next((self._again(each) for each in ends if each is not None and self._once_more(each)), None)
 
     def found(self) -> Found:
         """What is known so far."""
@@ -225,7 +220,7 @@ class Search:
         holds, breaks = ladder.holds, ladder.breaks
         ends = [(rate, state) for rate, state in ((holds, State.KEPT), (breaks, State.BROKEN)) if rate is not None]
         confirmed = bool(ends) and all(
-            any(self._long(each) and each.state is state for each in ladder.at(rate)) for rate, state in ends
+            any(each.state is state for each in ladder.told(rate)[1:]) for rate, state in ends
         )
         stopped, why = self._reason()
         return Found(
@@ -239,7 +234,8 @@ class Search:
         holds, breaks, top = ladder.holds, ladder.breaks, ladder.top
         if self._ended is Stopped.INTERRUPTED or not ladder.probes:
             return Stopped.INTERRUPTED, ""
-        if breaks is not None and top == breaks and (holds is None or self._near(holds, breaks)):
+        lowest = holds is None and ladder.marks == [breaks] and self._lower() is None
+        if breaks is not None and top == breaks and (lowest or (holds is not None and self._near(holds, breaks))):
             return Stopped.SERVICE, _why(ladder.says(breaks, State.BROKEN))
         if self._ended is not None:
             return self._ended, f"{len(ladder.probes)} tries were made"
