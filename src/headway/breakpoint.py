@@ -13,7 +13,8 @@ from headway.errors import BadInput, BundleDamaged
 from headway.evidence import bundle, reading, runfile
 from headway.gate import breakpoint as gate
 from headway.gate import plan, record
-from headway.gate.breakpoint import Bounds, Found, Search, Stopped
+from headway.gate.bounds import Bounds, requests_needed
+from headway.gate.breakpoint import Found, Search, Stopped
 from headway.gate.judge import judge
 from headway.gate.ladder import Figure, Probe
 from headway.model import ExitCode, Order, State
@@ -49,6 +50,7 @@ class Searched:
 
 
 def bounds(
+    promise: Promise,
     scenario: Scenario,
     *,
     start_per_s: float,
@@ -68,16 +70,30 @@ def bounds(
     ordinary = scenario.default_phase
     found = Bounds(
         start_per_s=start_per_s, most_per_s=most_per_s, duration_s=duration_s, within_ratio=within_ratio,
+        needed=requests_needed(gate.promise_of(promise), scenario),
         overhead_s=ordinary.warmup_s + 2 * ordinary.timeout_s + SLACK_S, allowed_s=allowed_s,
     )  # fmt: skip
-    needed_s = found.cost_s(1) + found.confirming_s
+    first_s, again_s = found.first_s(start_per_s), found.again_s(start_per_s)
+    needed_s = found.cost_s(first_s) + 2 * found.cost_s(again_s)
     if found.longest_s < needed_s:
         raise BadInput(
-            f"{found.longest_s / 60:.3g} minutes are too few: one try of {duration_s:g} s and another of both ends may"
-            f" take {needed_s / 60:.3g}",
-            next_act="allow more --minutes, or shorten --duration",
+            f"{found.longest_s / 60:.3g} minutes are too few: one try of {first_s:g} s at {start_per_s:,.10g} req/s and"
+            f" another of both ends may take {needed_s / 60:.3g}",
+            next_act="allow more --minutes, begin at a higher --from, or shorten --duration",
         )
     return found
+
+
+def announced(bounds: Bounds) -> str:
+    """Before any load: how long the tries are, and how long all of them may take."""
+    usual = f"tries of {bounds.duration_s:g} s"
+    if bounds.first_s(bounds.floor_per_s) > bounds.duration_s:
+        usual += (
+            f", longer below {bounds.needed / bounds.duration_s:,.3g} req/s, as a rate is called kept from"
+            f" {bounds.needed:,.0f} requests on (none over {bounds.most_s:g} s)"
+        )
+    lowest = f"no rate below {bounds.floor_per_s:,.3g} req/s"
+    return f"{usual}; {lowest}; at most {math.ceil(bounds.longest_s / 60)} minutes of load in all"
 
 
 def find(

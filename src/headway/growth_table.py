@@ -57,7 +57,7 @@ def as_text(grown: Growth) -> str:
     lines += [
         f"Stage {each.step.name}: {_why_open(each)}"
         for each in grown.steps
-        if not each.confirmed or not each.rate_per_s
+        if not each.confirmed or not each.rate_per_s or not each.breaks_per_s
     ]
     return "\n".join(lines)
 
@@ -103,7 +103,9 @@ def _cores(each: Reached) -> str:
 
 
 def _why_open(each: Reached) -> str:
-    told = "no rate is known to hold" if each.rate_per_s is None else "not confirmed by a longer try"
+    told = "no rate is known to hold" if each.rate_per_s is None else "not confirmed by another try"
+    if each.confirmed and each.rate_per_s is not None:
+        told = "no rate is known to break"
     return f"{told}; the search was stopped by {each.stopped}" + (f": {each.why}" if each.why else ".")
 
 

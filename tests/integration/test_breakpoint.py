@@ -23,7 +23,7 @@ from headway.promises import increment
 from keyboard import HEADWAY
 from load_target import OK, Answer, target
 
-SERVICE_S = 0.02
+SERVICE_S = 0.01
 SPEC = """---
 increment: 0001-t
 title: T
@@ -55,30 +55,30 @@ def single_server() -> Answer:
 
 
 def test_the_breakpoint_of_a_single_server_is_its_capacity(tmp_path: Path) -> None:
-    """One server of 20 ms does 50 requests/s: 30/s holds, 60/s breaks, both twice, and it says which promise."""
+    """One server of 10 ms does 100 requests/s: 60/s holds, 120/s breaks, both twice, and it says which promise."""
     folder = increment_in(tmp_path)
-    traffic = read(tmp_path / "s.toml")
-    bounds = search.bounds(traffic, start_per_s=30, most_per_s=1000, duration_s=10, within_ratio=1.0)
+    promise, traffic = increment.read(folder), read(tmp_path / "s.toml")
+    bounds = search.bounds(promise, traffic, start_per_s=60, most_per_s=1000, duration_s=10, within_ratio=1.0)
     said: list[str] = []
     began_s = time.monotonic()
     with target(single_server()) as service:
         searched = search.find(
-            increment.read(folder), traffic, Sources(target_url=service.url), root=tmp_path, means=line.Means(),
-            bounds=bounds, say=said.append,
+            promise, traffic, Sources(target_url=service.url), root=tmp_path, means=line.Means(), bounds=bounds,
+            say=said.append,
         )  # fmt: skip
     assert time.monotonic() - began_s < bounds.longest_s
     found = searched.found
     assert found.stopped is Stopped.SERVICE, found
-    assert (found.holds_per_s, found.breaks_per_s, found.confirmed) == (30, 60, True)
+    assert (found.holds_per_s, found.breaks_per_s, found.confirmed) == (60, 120, True)
     assert re.search(r"AC-US1-01 .*P95 .*\(.* to .*\), promised < 400 ms", found.why)
     assert len(said) == len(found.probes)
     (run,) = (tmp_path / ".headway/runs").iterdir()
     kept = json.loads((run / "breakpoint.json").read_text())
-    assert (kept["run"], kept["holds_per_s"], kept["exit_code"]) == (run.name, 30, 0)
+    assert (kept["run"], kept["holds_per_s"], kept["exit_code"]) == (run.name, 60, 0)
     evidence = reading.read(run)
     assert [each.phase.name for each in evidence.phases] == [each.phase for each in found.probes]
     assert json.loads((run / "verdict.json").read_text())["state"] == "kept"
-    assert "30 req/s" in (run / "report.html").read_text()
+    assert "60 req/s" in (run / "report.html").read_text()
     again = search.shown_again(tmp_path, None)
     assert search.as_text(again.found) == search.as_text(found)
 
@@ -132,17 +132,18 @@ def test_values_to_be_used_once_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("start", "minutes", "why"), [(9, None, "above --to"), (1, 0.1, "too few")])
 def test_a_search_that_cannot_be_is_refused(tmp_path: Path, start: float, minutes: float | None, why: str) -> None:
     """A range that falls, or time for not even one try, is said before any load."""
-    increment_in(tmp_path)
+    promise = increment.read(increment_in(tmp_path))
     with pytest.raises(BadInput, match=why):
         search.bounds(
-            read(tmp_path / "s.toml"), start_per_s=start, most_per_s=5, duration_s=10, within_ratio=0.1,
+            promise, read(tmp_path / "s.toml"), start_per_s=start, most_per_s=5, duration_s=10, within_ratio=0.1,
             allowed_s=None if minutes is None else minutes * 60,
         )  # fmt: skip
 
 
 def find_nothing(root: Path, folder: Path, traffic: Scenario) -> None:
     """A search that ends before it asks anything."""
+    promise = increment.read(folder)
     search.find(
-        increment.read(folder), traffic, Sources(target_url="http://127.0.0.1:9"), root=root, means=line.Means(),
-        bounds=search.bounds(traffic, start_per_s=1, most_per_s=2, duration_s=1, within_ratio=1.0), say=print,
+        promise, traffic, Sources(target_url="http://127.0.0.1:9"), root=root, means=line.Means(),
+        bounds=search.bounds(promise, traffic, start_per_s=1, most_per_s=2, duration_s=1, within_ratio=1.0), say=print,
     )  # fmt: skip

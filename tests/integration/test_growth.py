@@ -26,7 +26,7 @@ def test_a_step_is_measured(tmp_path: Path, lab_state: Path) -> None:
     grown = growth.measure(root=tmp_path, state=lab_state, scale=0.002, steps=[step], effort=effort, say=said.append)
     (reached,) = grown.steps
     assert (reached.rate_per_s, reached.p95_ms, reached.confirmed) == (None, None, False)
-    assert said[0].startswith("step 2") and "too few seconds" in said[1]
+    assert said[0].startswith("step 2") and said[1].startswith("tries of 1 s;") and "too few seconds" in said[2]
     assert [(each.form, each.requests) for each in grown.pages] == [("naive", 5)]
     assert not Lab(lab_state).status().running
 

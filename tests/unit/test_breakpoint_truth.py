@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from headway import breakpoint as told
-from headway.gate.breakpoint import Bounds, Found, Search, Stopped, Try, promise_of
+from headway.gate.bounds import Bounds, requests_needed
+from headway.gate.breakpoint import Found, Search, Stopped, Try, promise_of
 from headway.gate.ladder import Probe
 from headway.load.histogram import bucket_of
 from headway.model import LatencyCells, PhaseHits, Subject
-from made.judged import PHASE, clause, made_evidence, made_hits, made_promise
+from made.judged import PHASE, SCENARIO, clause, made_evidence, made_hits, made_promise
 
 SERVED_PER_S = 2000.0
 LIMIT_MS = 5.0
@@ -48,7 +49,10 @@ def searched(seed: int) -> Found:
     rng = np.random.default_rng(seed)
     held = promise_of(made_promise(clause(Subject.LATENCY, LIMIT_MS)))
     search = Search(
-        Bounds(start_per_s=200, most_per_s=20_000, duration_s=20, within_ratio=0.1, overhead_s=WARMUP_S)
+        Bounds(
+            start_per_s=200, most_per_s=20_000, duration_s=20, needed=requests_needed(held, SCENARIO), within_ratio=0.1,
+            overhead_s=WARMUP_S,
+        )
     )  # fmt: skip
     tries = search.tries()
     wanted = next(tries, None)

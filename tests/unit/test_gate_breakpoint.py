@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway import breakpoint as told
-from headway.gate.breakpoint import LONGER, Bounds, Found, Search, Stopped, Try, promise_of
+from headway.gate.bounds import LONGER, LONGEST_TRY_S, Bounds, requests_needed
+from headway.gate.breakpoint import Found, Search, Stopped, Try, promise_of
 from headway.gate.ladder import Ladder, Probe
 from headway.model import Clause, Comparison, Criterion, ExitCode, Promise, Side, State, Statistic, Subject
+from made.judged import ROUTES, SCENARIO, clause, made_evidence, made_hits, made_promise
 
 OVERHEAD_S = 7.0
 Service = Callable[[Try, int], State]
@@ -22,10 +24,10 @@ Service = Callable[[Try, int], State]
 
 
 def bounds(
-    start: float = 50.0, most: float = 1e6, within: float = 0.1, allowed_s: float | None = None, duration_s: float = 10
+    start: float = 50.0, most: float = 1e6, within: float = 0.1, allowed_s: float | None = None, needed: float = 100
 ) -> Bounds:
     return Bounds(
-        start_per_s=start, most_per_s=most, duration_s=duration_s, within_ratio=within, overhead_s=OVERHEAD_S,
+        start_per_s=start, most_per_s=most, duration_s=10, needed=needed, within_ratio=within, overhead_s=OVERHEAD_S,
         allowed_s=allowed_s,
     )  # fmt: skip
 
@@ -135,6 +137,84 @@ def test_a_rate_too_low_to_be_told_of_is_left_for_higher_ones() -> None:
     assert [each.rate_per_s for each in answer.probes[:3]] == [20, 40, 80]
 
 
+@given(st.floats(10, 400), st.floats(7, 100), st.floats(50, 489), st.floats(5, 30))
+def test_a_slow_service_is_called_for_its_tries_last_as_long_as_that_takes(
+    limit: float, start: float, needed: float, minutes: float
+) -> None:
+    """
+    A gate that calls nothing kept from too few requests, and a service of some ten requests a second.
+
+    No try is called off for want of requests or longer than is said; with time enough the limit is found.
+    """
+    of = bounds(start, most=1e4, needed=needed, allowed_s=minutes * 60)
+
+    def service(wanted: Try, _number: int) -> State:
+        assert 10 <= wanted.duration_s <= of.most_s <= LONGEST_TRY_S
+        assert wanted.rate_per_s * wanted.duration_s >= needed
+        assert wanted.duration_s in {10, 20} or wanted.rate_per_s * 10 < needed, "a fast rate takes the short try"
+        assert wanted.duration_s <= max(20, math.ceil(needed / wanted.rate_per_s)), "and a slow one no longer than that"
+        return breaks_above(limit)(wanted, 0)
+
+    answer = found(service, of)
+    assert answer.holds_per_s is None or answer.holds_per_s <= limit
+    if minutes > 25:
+        assert answer.stopped is Stopped.SERVICE
+        assert answer.confirmed
+        assert answer.breaks_per_s is not None and (answer.holds_per_s or of.floor_per_s) <= limit
+
+
+def test_an_open_rate_is_tried_for_as_long_as_the_gate_said_that_it_would_need() -> None:
+    """30 a second is open at first and kept in the longer try; a try that no bound allows is not made at all."""
+
+    def tries(useful_s: float) -> list[tuple[float, float]]:
+        search, seen = Search(bounds(30, most=60, needed=489, allowed_s=900)), []
+        steps = search.tries()
+        wanted = next(steps)
+        for _ in range(3):
+            seen.append((wanted.rate_per_s, wanted.duration_s))
+            open_ = wanted.rate_per_s == 30 and len(seen) == 1
+            state = State.INCONCLUSIVE if open_ else State.BROKEN if wanted.rate_per_s == 60 else State.KEPT
+            wanted = steps.send(
+                Probe(rate_per_s=wanted.rate_per_s, duration_s=wanted.duration_s, state=state, useful_s=useful_s)
+            )
+        return seen
+
+    assert tries(20) == [(30, 17), (60, 10), (30, 20)]
+    assert tries(70.2) == [(30, 17), (60, 10), (30, 71)]
+    assert tries(LONGEST_TRY_S + 1) == [(30, 17), (60, 10), (15, 33)]
+
+
+def test_the_requests_a_try_needs_are_what_the_gate_itself_takes() -> None:
+    """One flawless request fewer is not called kept; a route's own promise takes as many of that route."""
+    held = promise_of(made_promise(clause(Subject.LATENCY, 100)))
+    needed = requests_needed(held, SCENARIO)
+
+    def called(requests: int) -> State:
+        hits = made_hits([[1.0] * (requests // 10 + (second < requests % 10)) for second in range(10)])
+        return told.verdict_at(held, made_evidence(hits), (), hits).state
+
+    assert (called(int(needed) - 1), called(int(needed))) == (State.INCONCLUSIVE, State.KEPT)
+    (errors,) = held.criteria[1].clauses
+    latency = clause(Subject.LATENCY, 100, route=ROUTES[1])
+    assert requests_needed(made_promise(latency), SCENARIO) == 2 * requests_needed(
+        made_promise(clause(Subject.LATENCY, 100)), SCENARIO
+    )
+    assert requests_needed(made_promise(errors), SCENARIO) == needed
+    none_fails = clause(Subject.ERROR_RATE, 0.0, comparison=Comparison.LE)
+    assert requests_needed(made_promise(none_fails), SCENARIO) == math.inf
+    assert bounds(needed=math.inf).first_s(50) == 10, "what no try can show makes none longer"
+
+
+def test_what_is_said_before_is_what_it_may_take() -> None:
+    """The length of the tries, the lowest rate and the whole time, before any load."""
+    said = told.announced(bounds(needed=489, allowed_s=360))
+    assert said == (
+        "tries of 10 s, longer below 48.9 req/s, as a rate is called kept from 489 requests on (none over 150 s);"
+        " no rate below 6.52 req/s; at most 6 minutes of load in all"
+    )
+    assert "longer" not in told.announced(bounds(needed=math.inf))
+
+
 def test_one_disturbance_of_the_generator_does_not_end_the_search() -> None:
     """A try in which the generator gave way is made again; the limit found is the service's."""
     answer = found(but(breaks_above(300), try1=State.INVALID, try4=State.INVALID), bounds())
@@ -179,7 +259,7 @@ def test_a_service_that_holds_nowhere_is_said_to() -> None:
     answer = found(breaks_above(0.1), bounds())
     assert (answer.stopped, answer.holds_per_s) == (Stopped.SERVICE, None)
     assert answer.breaks_per_s is not None
-    assert answer.breaks_per_s < 10
+    assert answer.breaks_per_s < 2 * bounds().floor_per_s
     assert told.exit_code(answer) is ExitCode.BROKEN
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from headway import growth
 from headway.growth import Growth, Reached
@@ -39,6 +40,14 @@ def test_what_was_not_measured_is_a_dash() -> None:
     assert HELD.promised_per_s == 0, "the next stage begins with no rate that the promise was broken at"
     assert "app 0.20, postgres 1.40" in text
     assert "shared 2 cores" in text
+
+
+def test_a_rate_that_holds_without_one_that_breaks_says_what_ended_the_search() -> None:
+    """A dash in "broke at" is not read as "nothing breaks it"; where both ends are known nothing is added."""
+    unbroken = replace(HELD, breaks_per_s=None, stopped="the time it may take")
+    text = as_text(replace(GROWN, steps=(unbroken,)))
+    assert "Stage 1: no rate is known to break; the search was stopped by the time it may take." in text
+    assert "Stage 1: no rate is known to break" not in as_text(GROWN)
 
 
 def test_the_page_stands_beside_the_storys_own_figure() -> None:

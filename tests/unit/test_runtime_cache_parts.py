@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from headway.runtime.cache.breaker import Breaker
 from headway.runtime.cache.core import Core
 from headway.runtime.cache.entry import Choice, Entry, choose
 from headway.runtime.cache.keys import text_of
+from headway.runtime.cache.lean import packed
 from headway.runtime.cache.server_clock import ServerClock
 
 FIELDS = st.one_of(
@@ -216,6 +218,17 @@ def test_a_policy_that_contradicts_itself_is_refused(parts: dict[str, float]) ->
     """When it is made, with the name of the part."""
     with pytest.raises(ValueError, match=r"_s|ratio|ttl"):
         Policy(**parts)  # type: ignore[arg-type]
+
+
+WORDS = st.one_of(st.text(), st.binary(max_size=9000), st.integers(), st.floats())
+
+
+@given(st.sampled_from(["GET", "EVALSHA"]), st.lists(WORDS))
+def test_a_command_is_sent_as_redis_py_sends_it(name: str, words: list[object]) -> None:
+    """Byte by byte, whatever its words are."""
+    connection = redis.asyncio.Connection()
+    usual = b"".join(connection.pack_command(name, *words))  # type: ignore[arg-type]
+    assert packed((name, *words), connection.encoder.encode) == usual
 
 
 def test_a_service_imports_little() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -54,11 +53,11 @@ def breakpoint(
         sources = asked.sources()
         traffic = line.find_scenario(scenario, promise, sources.target_url)
         bounds = search.bounds(
-            traffic, start_per_s=start, most_per_s=most, within_ratio=within,
+            promise, traffic, start_per_s=start, most_per_s=most, within_ratio=within,
             duration_s=asked.duration or traffic.default_phase.duration_s,
             allowed_s=None if minutes is None else minutes * 60,
         )  # fmt: skip
-        typer.echo(f"headway: at most {math.ceil(bounds.longest_s / 60)} minutes of load", err=True)
+        typer.echo(f"headway: {search.announced(bounds)}", err=True)
         searched = search.find(
             promise, traffic, sources, root=asked.root, means=asked.means(), bounds=bounds,
             say=lambda text: typer.echo(text, err=True),

@@ -18,7 +18,7 @@ EXAMPLES = options.examples(
     "headway demo",
     "headway demo --scale 0.1 --duration 10 --keep",
     "headway demo --growth",
-    "headway demo --growth --stage 3 --stage 4 --minutes 2 --format json",
+    "headway demo --growth --stage 3 --stage 4 --minutes 4 --format json",
 )
 
 
@@ -37,7 +37,7 @@ def demo(
     ] = None,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="With --growth: the most load for a search.")
-    ] = 3.0,
+    ] = 8.0,
     start: Annotated[
         float | None,
         typer.Option("--from", min=1, help="With --growth: the first rate to try, per second; default: the stage's."),
@@ -50,7 +50,7 @@ def demo(
 ) -> None:
     """Start the lab, judge the slow shop, switch on what the shop can do better, judge again, show both.
 
-    With --growth: find for each stage of the shop the highest rate at which the promise holds; about 20 minutes.
+    With --growth: find for each stage of the shop the highest rate at which the promise holds; about half an hour.
     """
     if growth:
         _grow(stage or (), 60 * minutes, (start, most), duration, root, state, scale, keep, format, output)
@@ -71,7 +71,10 @@ def _grow(
 
     steps = [each for each in growth.STEPS if not stages or each.stage in stages]
     effort = growth.Effort(allowed_s=allowed_s, start_per_s=between_per_s[0], most_per_s=between_per_s[1])
-    effort = replace(effort, duration_s=duration_s)
+    if duration_s is not None:
+        effort = replace(effort, duration_s=duration_s)
+    longest_s = len(steps) * allowed_s
+    story.say(f"at most {longest_s / 60:,.3g} minutes of load, and as long again where the promise holds at no rate")
     grown = growth.measure(
         root=root, state=state, scale=scale, steps=steps, effort=effort, keep=keep, say=story.say
     )  # fmt: skip

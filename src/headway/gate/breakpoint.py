@@ -3,8 +3,9 @@ The highest rate at which every latency promise still holds: which rate to try n
 
 Rates grow by GROWTH until a promise breaks, then the gap is halved (geometrically) until it is as small as asked. The
 rate that holds and the broken one above it are each tried again, for longer; one that then says otherwise sends the
-search on. A rate is called broken or held only when the gate says so of a whole phase. One that it can't tell of is
-tried again for longer and then left open, and the search goes on below and above it. Where the generator gives way,
+search on. A rate is called broken or held only when the gate says so of a whole phase; at a low rate the phase is as
+long as that takes. One that it can't tell of is tried again, for as long as it said that it would need, and then left
+open, and the search goes on below and above it. Where the generator gives way,
 again and again, is the end of what can be tried, and it is never called the service's limit.
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from headway.gate.bounds import GROWTH
 from headway.gate.ladder import Ladder, Probe
 from headway.model import Clause, Comparison, Criterion, Promise, Side, State, Subject
 from headway.thresholds import THROUGHPUT_MAX_ERROR_RATIO
@@ -22,14 +24,12 @@ from headway.thresholds import THROUGHPUT_MAX_ERROR_RATIO
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from headway.gate.bounds import Bounds
+
     Steps = Generator["Try", Probe, None]
 
-GROWTH = 2.0
-LONGER = 2.0
 INVALID_TRIES = 3
 """A generator that gave way once may have been disturbed; one that did so in every try is at its end."""
-FEWEST_REQUESTS = 100
-"""No rate is tried that gives fewer in the longest try: a P95 and an error rate can't be told from them."""
 MOST_PROBES = 60
 DIGITS = 4
 JUDGED = (Subject.ERROR_RATE, Subject.AVAILABILITY)
@@ -68,50 +68,6 @@ class Found:
     stopped: Stopped
     why: str
     probes: tuple[Probe, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """
-    What to search, and what it may cost.
-
-    start_per_s: the first rate; most_per_s: none above it is tried. duration_s: of a first try. within_ratio: how near
-    the broken rate may be to the one that holds, 0.1 is within 10%. overhead_s: the most that a try takes besides its
-    measured time. allowed_s: no try is begun that could end later; None: `usual_s`.
-    """
-
-    start_per_s: float
-    most_per_s: float
-    duration_s: float
-    within_ratio: float
-    overhead_s: float = 0.0
-    allowed_s: float | None = None
-
-    @property
-    def longest_s(self) -> float:
-        """The longest a search takes, from its first try to its last."""
-        return self.usual_s if self.allowed_s is None else self.allowed_s
-
-    @property
-    def usual_s(self) -> float:
-        """Time for a search from the first rate to the highest in which every other try has to be repeated."""
-        growing = math.ceil(math.log(max(self.most_per_s / self.start_per_s, 1.0), GROWTH)) + 1
-        halving = math.ceil(math.log2(max(math.log(GROWTH) / math.log1p(self.within_ratio), 1.0)))
-        return (growing + halving) * (self.cost_s(1) + self.cost_s(LONGER) / 2) + 2 * self.confirming_s
-
-    @property
-    def confirming_s(self) -> float:
-        """Time to try both ends once more."""
-        return 2 * self.cost_s(LONGER)
-
-    @property
-    def floor_per_s(self) -> float:
-        """The lowest rate that can be judged at all."""
-        return min(self.start_per_s, FEWEST_REQUESTS / (LONGER * self.duration_s))
-
-    def cost_s(self, times: float) -> float:
-        """The most that a try of so many times the usual length can take."""
-        return self.duration_s * times + self.overhead_s
 
 
 def promise_of(promise: Promise) -> Promise:
@@ -156,39 +112,28 @@ class Search:
     def tries(self) -> Steps:
         """Each Try in turn; wants its Probe."""
         while self._ended is None:
-            wanted = self._next()
+            wanted = self._next() or self._confirming()
             if wanted is None:
-                rate = self._unconfirmed()
-                if rate is None:
-                    return
-                yield from self._longer(rate)
-            elif not self._fits(wanted[1], reserved_s=self._bounds.confirming_s):
-                yield from self._rest()
-            elif wanted[1] == LONGER:
-                yield from self._longer(wanted[0])
+                return
+            if self._fits(wanted, reserved_s=self._confirming_s(wanted)):
+                yield from self._try(wanted)
             else:
-                yield from self._try(wanted[0])
+                yield from self._rest()
 
     def _rest(self) -> Steps:
         """No time for another rate: what is known is tried again, for longer."""
-        while self._ended is None and (rate := self._unconfirmed()) is not None and self._fits(LONGER):
-            yield from self._longer(rate)
+        while self._ended is None and (wanted := self._confirming()) is not None and self._fits(wanted):
+            yield from self._once(wanted)
         self._ended = self._ended or Stopped.TIME
 
-    def _try(self, rate: float) -> Steps:
+    def _try(self, wanted: Try) -> Steps:
         """One rate; again when the generator gave way."""
-        yield from self._once(rate, 1)
-        while self._invalid(rate) and self._fits(1, reserved_s=self._bounds.confirming_s):
-            yield from self._once(rate, 1)
+        yield from self._once(wanted)
+        while self._invalid(wanted.rate_per_s) and self._fits(wanted, reserved_s=self._confirming_s(wanted)):
+            yield from self._once(wanted)
 
-    def _longer(self, rate: float) -> Steps:
-        if not self._fits(LONGER):
-            self._ended = Stopped.TIME
-            return
-        yield from self._once(rate, LONGER)
-
-    def _once(self, rate: float, times: float) -> Steps:
-        probe = yield Try(rate_per_s=rate, duration_s=self._bounds.duration_s * times)
+    def _once(self, wanted: Try) -> Steps:
+        probe = yield wanted
         self._ladder.note(probe)
         self._spent_s += probe.took_s
         if probe.interrupted:
@@ -205,23 +150,38 @@ class Search:
             and all(each.state is State.INVALID for each in tries)
         )  # fmt: skip
 
-    def _fits(self, times: float, *, reserved_s: float = 0.0) -> bool:
-        return self._spent_s + self._bounds.cost_s(times) + reserved_s <= self._bounds.longest_s
+    def _fits(self, wanted: Try, *, reserved_s: float = 0.0) -> bool:
+        return self._spent_s + self._bounds.cost_s(wanted.duration_s) + reserved_s <= self._bounds.longest_s
 
-    def _next(self) -> tuple[float, float] | None:
+    def _confirming_s(self, wanted: Try) -> float:
+        """Time to try both ends once more after this try: the rate of a first one may be one of them."""
+        ends = [each for each in (self._ladder.holds, self._ladder.breaks) if each is not None]
+        if wanted.rate_per_s in ends:
+            return 0.0
+        if not self._ladder.told(wanted.rate_per_s):
+            ends = [wanted.rate_per_s, min(ends, default=wanted.rate_per_s)]
+        return sum(self._bounds.cost_s(self._bounds.again_s(each)) for each in ends)
+
+    def _next(self) -> Try | None:
         """The rate to try next, and how long; None when nothing is to be learnt between what holds and what doesn't."""
         ladder, most = self._ladder, self._bounds.most_per_s
         if not ladder.probes:
-            return min(self._bounds.start_per_s, most), 1
+            return self._first(min(self._bounds.start_per_s, most))
         if ladder.top is None and ladder.highest < most:
-            return _legible(min(ladder.highest * GROWTH, most), most), 1
+            return self._first(_legible(min(ladder.highest * GROWTH, most), most))
         if ladder.top is not None and ladder.holds is not None and self._near(ladder.holds, ladder.top):
             return None
         for rate in ladder.marks[::-1]:  # left open while rates grew
             if ladder.state(rate) is State.INCONCLUSIVE and self._worth_repeating(rate):
-                return rate, LONGER
+                return self._again(rate, ladder.told(rate)[-1].useful_s)
         between = self._lower() if ladder.holds is None else self._between()
-        return None if between is None else (_legible(between), 1)
+        return None if between is None else self._first(_legible(between))
+
+    def _first(self, rate: float) -> Try:
+        return Try(rate_per_s=rate, duration_s=self._bounds.first_s(rate))
+
+    def _again(self, rate: float, useful_s: float | None = None) -> Try:
+        return Try(rate_per_s=rate, duration_s=self._bounds.again_s(rate, useful_s))
 
     def _lower(self) -> float | None:
         """Below all that was tried, when a promise broke there."""
@@ -238,26 +198,21 @@ class Search:
 
     def _worth_repeating(self, rate: float) -> bool:
         """Whether an open rate could be called if it were tried for longer, which it was not yet."""
-        tries = self._ladder.at(rate)
-        useful_s = tries[-1].useful_s
-        return not any(map(self._is_long, tries)) and (useful_s is None or useful_s <= LONGER * self._bounds.duration_s)
+        useful_s = self._ladder.told(rate)[-1].useful_s
+        return self._once_more(rate) and (useful_s is None or useful_s <= self._bounds.most_s)
+
+    def _once_more(self, rate: float) -> bool:
+        """Whether one try alone has told of a rate; when the generator gave way in the next few, that is left."""
+        tries, told = self._ladder.at(rate), self._ladder.told(rate)
+        return len(told) == 1 and len(tries) - tries.index(told[0]) <= INVALID_TRIES
 
     def _near(self, low: float, high: float) -> bool:
         return high <= low * (1 + self._bounds.within_ratio) * (1 + 1e-9)
 
-    def _unconfirmed(self) -> float | None:
-        """An end that has not been tried for longer, the lower first: it is the answer."""
-        for rate in (self._ladder.holds, self._ladder.breaks):
-            if rate is None:
-                continue
-            long = [each for each in self._ladder.at(rate) if self._is_long(each)]
-            told = [each for each in long if each.state is not State.INVALID]
-            if not told and len(long) < INVALID_TRIES:
-                return rate
-        return None
-
-    def _is_long(self, probe: Probe) -> bool:
-        return probe.duration_s >= LONGER * self._bounds.duration_s
+    def _confirming(self) -> Try | None:
+        """A longer try of an end that has not had one, of the lower first: it is the answer."""
+        ends = (self._ladder.holds, self._ladder.breaks)
+        return next((self._again(each) for each in ends if each is not None and self._once_more(each)), None)
 
     def found(self) -> Found:
         """What is known so far."""
@@ -265,7 +220,7 @@ class Search:
         holds, breaks = ladder.holds, ladder.breaks
         ends = [(rate, state) for rate, state in ((holds, State.KEPT), (breaks, State.BROKEN)) if rate is not None]
         confirmed = bool(ends) and all(
-            any(self._is_long(each) and each.state is state for each in ladder.at(rate)) for rate, state in ends
+            any(each.state is state for each in ladder.told(rate)[1:]) for rate, state in ends
         )
         stopped, why = self._reason()
         return Found(
@@ -279,7 +234,8 @@ class Search:
         holds, breaks, top = ladder.holds, ladder.breaks, ladder.top
         if self._ended is Stopped.INTERRUPTED or not ladder.probes:
             return Stopped.INTERRUPTED, ""
-        if breaks is not None and top == breaks and (holds is None or self._near(holds, breaks)):
+        lowest = holds is None and ladder.marks == [breaks] and self._lower() is None
+        if breaks is not None and top == breaks and (lowest or (holds is not None and self._near(holds, breaks))):
             return Stopped.SERVICE, _why(ladder.says(breaks, State.BROKEN))
         if self._ended is not None:
             return self._ended, f"{len(ladder.probes)} tries were made"

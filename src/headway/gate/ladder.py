@@ -3,7 +3,7 @@ What tries at different rates say together: the highest rate that holds, the low
 
 A rate may be tried more than once. The tries that could be called count by their seconds; a rate is called held or
 broken when that side has at least twice the seconds of the other, and is open until then. So a try that is repeated
-for twice as long overrules the first one.
+for twice as long overrules the first one; two of one length that differ leave the rate open.
 """
 
 from __future__ import annotations
@@ -70,6 +70,10 @@ class Ladder:
     def at(self, rate_per_s: float) -> list[Probe]:
         """All tries of one rate."""
         return [each for each in self.probes if each.rate_per_s == rate_per_s]
+
+    def told(self, rate_per_s: float) -> list[Probe]:
+        """Those of them in which the generator did not give way: the first, then its repetitions."""
+        return [each for each in self.at(rate_per_s) if each.state is not State.INVALID]
 
     def state(self, rate_per_s: float) -> State:
         """What the tries of one rate say together; INVALID when the generator gave way in all of them."""

@@ -205,8 +205,10 @@ class Cache(Shell):
                 return end.value
             reply = failure = None
             try:
-                if type(effect) is Ask:  # every read: spared one coroutine
+                if type(effect) is Ask:  # every read, here or below: spared one coroutine
                     reply = await self._remote.ask(*effect.words)
+                elif type(effect) is Run:
+                    reply = await self._remote.run(effect.script, effect.keys, effect.words)
                 else:
                     reply = await self._perform(effect)
             except GeneratorExit:  # thrown away unfinished: nothing may be awaited any more
@@ -219,8 +221,6 @@ class Cache(Shell):
         kind = type(effect)
         if kind is Join:
             return await self._join(effect)
-        if kind is Run:
-            return await self._remote.run(effect.script, effect.keys, effect.words)
         if kind is Load:
             return await self._load(effect)
         if kind is Begin:

@@ -5,11 +5,14 @@ counters of its own): more than the cache itself costs. Its connections, parser,
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 import redis.asyncio
 from redis.exceptions import ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLAIN = frozenset({"GET", "MGET", "EVAL", "EVALSHA"})
 """Commands whose replies redis-py hands on as they are; all others go its own way."""
@@ -60,12 +63,23 @@ class LeanRedis(redis.asyncio.Redis):
 
     @staticmethod
     async def _ask(connection: Any, words: tuple[Any, ...]) -> Any:
+        sent = packed(words, connection.encoder.encode)
         if connection.is_connected:
             try:
-                await connection.send_command(*words, check_health=False)
+                await connection.send_packed_command(sent, check_health=False)
                 return await connection.read_response()
             except redis.ConnectionError:
                 await connection.disconnect(nowait=True)
         await connection.connect()
-        await connection.send_command(*words, check_health=False)
+        await connection.send_packed_command(sent, check_health=False)
         return await connection.read_response()
+
+
+def packed(words: tuple[Any, ...], encode: Callable[[Any], bytes]) -> bytes:
+    """A command as it is sent, an array of bulk strings; redis-py's own takes twice as long to write one."""
+    parts = [b"*%d" % len(words)]
+    for word in words:
+        text = encode(word)
+        parts += (b"$%d" % len(text), text)
+    parts.append(b"")
+    return b"\r\n".join(parts)

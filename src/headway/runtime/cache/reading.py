@@ -176,7 +176,8 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
         # Without a local level the promise is that the next read sees it: a message may be on its way still.
         unknown = core.unknown_barriers(policy.tags, sure=not policy.local)
         if unknown:
-            blob, *marks = yield Run(READ, [core.value_key(key), *map(core.barrier_key, unknown)])
+            reply = yield Run(READ, [core.value_key(key), *map(core.barrier_key, unknown)])
+            blob, *marks = reply if isinstance(reply, list) else (reply, *[None] * len(unknown))
             core.learn_barriers(unknown, marks)
         else:
             blob = yield Ask("GET", core.value_key(key))
