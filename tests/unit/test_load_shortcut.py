@@ -121,7 +121,7 @@ async def told(answers: list[list[bytes]], model: LoadModel, takes: int) -> tupl
 def both(answers: list[list[bytes]], model: LoadModel, takes: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """By the shortcut, and the long way."""
     short = asyncio.run(told(answers, model, takes))
-    with patch.object(Engine, "shortcut", lambda _engine, _connection, transport, _sock, _buffer: transport.ready):
+    with patch.object(Engine, "served", lambda _engine, connection: connection.line.ready):
         return short, asyncio.run(told(answers, model, takes))
 
 

@@ -56,7 +56,7 @@ class ClosedEngine(Engine):
     """
 
     __slots__ = (
-        "_began_ns", "_each", "_plain_until_ns", "_thinking", "_thought", "_together", "_users", "_waiting", "_wanted",
+        "_began_ns", "_each", "_thinking", "_thought", "_together", "_users", "_waiting", "_wanted",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +76,6 @@ class ClosedEngine(Engine):
         self._waiting: deque[User] = deque()  # for a connection
         self._thinking: list[tuple[int, int, User]] = []  # a heap by the moment each is due
         self._thought = 0
-        self._plain_until_ns = 0  # until then nobody is counted, nobody leaves, and what comes may be sent
 
     def begin(self) -> None:
         """Every user connects and sends."""
@@ -121,7 +120,7 @@ class ClosedEngine(Engine):
                 if not user.busy:
                     self._leave(user)
         counted = self._each is not None or self._together is not None
-        self._plain_until_ns = 0 if counted or any(each.leaving for each in self._users) else self.measure_to_ns
+        self.plain_until_ns = 0 if counted or any(each.leaving for each in self._users) else self.measure_to_ns
 
     def wake(self) -> None:
         """Users may have thought enough: they send."""
@@ -141,7 +140,7 @@ class ClosedEngine(Engine):
 
     def _no_more(self) -> None:
         self._thinking.clear()
-        self._plain_until_ns = 0
+        self.plain_until_ns = 0
 
     def _ready(self, connection: Connection) -> None:
         while self._waiting:
@@ -155,18 +154,18 @@ class ClosedEngine(Engine):
         connection.close()
 
     def freed(self, connection: Connection, now_ns: int) -> None:
-        if now_ns >= self._plain_until_ns:
+        if now_ns >= self.plain_until_ns:
             self._again(connection.user, now_ns)
             return
         # The hot path, written out: a single request answered, the next one sent at that same moment.
-        if not self._drawn:
-            self._drawn = self._draw()
-        start = self._drawn[-1]
+        if not self.drawn:
+            self.drawn = self._draw()
+        start = self.drawn[-1]
         if start >= len(self._shots):
             self._plan(now_ns)
             self._start(connection.user, connection, now_ns, now_ns)
             return
-        self._drawn.pop()
+        self.drawn.pop()
         shot = self._shots[start]
         connection.head_only = shot.head_only
         connection.send(start, shot.render(), now_ns, now_ns)

@@ -43,8 +43,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_complete", "_engine", "_head", "_headers_done", "_heads", "_known", "_most_body_bytes", "_most_head_bytes",
-        "_parser", "_raw", "_reusable", "_status", "_transport", "_write", "busy", "free_ns",
-        "head_only", "intended_ns", "received", "route", "send", "sent_ns", "spent", "user", "visit", "wanted_ns",
+        "_parser", "_raw", "_reusable", "_status", "_transport", "_write", "busy", "free_ns", "head_only",
+        "intended_ns", "line", "put", "read", "received", "route", "sent_ns", "spent", "user", "visit", "wanted_ns",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, wanted_ns: int, most_body_bytes: int, most_head_bytes: int) -> None:
@@ -57,7 +57,6 @@ class Connection(asyncio.Protocol):
         self.visit: Visit | None = None
         self.user: Any = None
         self.wanted_ns = wanted_ns
-        self.send: Callable[[int, bytes, int, int], None] = self._put
         self._parser = httptools.HttpResponseParser(self)
         self.busy = self.spent = False
         self.head_only = False
@@ -70,7 +69,7 @@ class Connection(asyncio.Protocol):
         self.route = 0
         self.intended_ns = self.sent_ns = self.free_ns = 0
 
-    def _put(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
+    def send(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
         """Put one request on the wire."""
         self.busy = True
         self.route = route
@@ -112,9 +111,10 @@ class Connection(asyncio.Protocol):
         self.free_ns = monotonic_ns()
         self._engine.connected(self)
 
-    def shortcut(self, transport: PlainTransport, sock: socket.socket, buffer: bytearray) -> Callable[[int], None]:
+    def served(self, line: PlainTransport, sock: socket.socket) -> Callable[[int], None]:
         """What serves it on a clear-text socket: most of what comes and goes takes a shortcut there."""
-        return self._engine.shortcut(self, transport, sock, buffer)
+        self.line, self.read, self.put = line, sock.recv_into, sock.send
+        return self._engine.served(self)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; when the answer is whole, the engine takes over."""
@@ -222,10 +222,10 @@ class TimedConnection(Connection):
         self._tls_ns = None if shaken_ns is None else shaken_ns - connected_ns
         super().connection_made(transport)
 
-    def _put(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
+    def send(self, route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
         """Put one request on the wire."""
         self._first_byte_ns = 0
-        super()._put(route, request, intended_ns, now_ns)
+        super().send(route, request, intended_ns, now_ns)
 
     def data_received(self, data: bytes) -> None:
         """The first bytes of an answer have their moment."""

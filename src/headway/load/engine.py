@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from time import monotonic_ns
+from types import MethodType
 from typing import TYPE_CHECKING
 
 from headway.load.connection import Connection, TimedConnection
 from headway.load.dial import DialFailed
 from headway.load.lines import Lines
 from headway.load.pacer import NEVER
-from headway.load.shortcut import reader, sender
+from headway.load.shortcut import server
 from headway.load.visit import Hop
 from headway.model import FailureKind, Wire
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from headway.load.dial import Dialer
-    from headway.load.plain import PlainTransport, Poller
+    from headway.load.plain import Poller
     from headway.load.recorder import Recorder
     from headway.load.starts import Starts
     from headway.load.visit import Visit
@@ -48,8 +48,8 @@ class Engine(Lines):
     """
 
     __slots__ = (
-        "_courses", "_dialer", "_draw", "_drawn", "_good", "_keep_alive", "_origin", "_recorder", "_shots", "_timed",
-        "measure_from_ns", "measure_to_ns", "warmed",
+        "_courses", "_dialer", "_draw", "_good", "_keep_alive", "_origin", "_recorder", "_serve", "_shots",
+        "_timed", "drawn", "measure_from_ns", "measure_to_ns", "plain_until_ns", "warmed",
     )  # fmt: skip
 
     def __init__(
@@ -69,12 +69,14 @@ class Engine(Lines):
         self._good = [shot.good or GOOD for shot in starts.shots]
         self._courses = starts.courses
         self._draw = starts.draw
-        self._drawn: list[int] = []
+        self.drawn: list[int] = []  # what is started next, the last of them first
         self._recorder = recorder
+        self._serve = server(self, recorder, starts.shots, self._good, poller.buffer)
         self._keep_alive = self._wire.keep_alive
         self._timed = self._wire.details
         self._origin = origin
         self.warmed = [0, 0, 0]  # planned, sent, answered: of the warm-up, for the live view alone
+        self.plain_until_ns = 0  # until then whoever is answered sends at once, and nobody is counted
         self.measure_from_ns = NEVER
         self.measure_to_ns = NEVER
 
@@ -113,14 +115,9 @@ class Engine(Lines):
         found.spent = not self._keep_alive
         return found
 
-    def shortcut(
-        self, connection: Connection, transport: PlainTransport, sock: socket.socket, buffer: bytearray
-    ) -> Callable[[int], None]:
+    def served(self, connection: Connection) -> Callable[[int], None]:
         """What serves a connection on a clear-text socket; without keep-alive or with parts timed, the long way."""
-        if self._timed or not self._keep_alive:
-            return transport.ready
-        connection.send = sender(connection, transport, sock)
-        return reader(self, connection, transport, sock, buffer, self._recorder, self._good)
+        return connection.line.ready if self._timed or not self._keep_alive else MethodType(self._serve, connection)
 
     def answered(self, connection: Connection, status: int, received: int) -> None:
         """An answer is whole: count it, and send the next if one waits, unless the connection is spent."""
@@ -187,9 +184,9 @@ class Engine(Lines):
 
     def _send_start(self, connection: Connection, intended_ns: int, now_ns: int) -> Visit | None:
         """Send what is drawn next. Gives the visit it begins, or None for a single request."""
-        if not self._drawn:
-            self._drawn = self._draw()
-        start = self._drawn.pop()
+        if not self.drawn:
+            self.drawn = self._draw()
+        start = self.drawn.pop()
         shots = self._shots
         if start >= len(shots):
             visit = self._courses[start - len(shots)].begin(intended_ns)
@@ -268,9 +265,9 @@ class Engine(Lines):
 
     def _fail_start(self, intended_ns: int, kind: FailureKind, message: str) -> None:
         """A start that could not be sent: it is drawn all the same, so that each route has its share of these."""
-        if not self._drawn:
-            self._drawn = self._draw()
-        start = self._drawn.pop()
+        if not self.drawn:
+            self.drawn = self._draw()
+        start = self.drawn.pop()
         if start >= len(self._shots):
             self._fail_visit(self._courses[start - len(self._shots)].begin(intended_ns), kind, message)
         elif intended_ns >= self.measure_from_ns:

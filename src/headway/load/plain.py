@@ -160,7 +160,7 @@ class PlainTransport(asyncio.Transport):
         "_send",
         "_serve",
         "_sock",
-        "unsent",
+        "_unsent",
     )
 
     def __init__(self, poller: Poller, sock: socket.socket, protocol: asyncio.Protocol) -> None:
@@ -169,19 +169,19 @@ class PlainTransport(asyncio.Transport):
         self._fd = sock.fileno()
         self._recv_into = sock.recv_into
         self._send = sock.send
-        self.unsent = b""
+        self._unsent = b""
         self._closed = False
         self._protocol = protocol
         self._buffer = poller.buffer
-        shortcut = getattr(protocol, "shortcut", None)
-        self._serve = self.ready if shortcut is None else shortcut(self, sock, poller.buffer)
+        served = getattr(protocol, "served", None)
+        self._serve = self.ready if served is None else served(self, sock)
         poller.watch(self._fd, _IN, self._serve)
         protocol.connection_made(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send now what the socket takes; the rest follows when it takes more."""
-        if self.unsent:
-            self.unsent += bytes(data)
+        if self._unsent:
+            self._unsent += bytes(data)
             return
         try:
             sent = self._send(data)  # an error when it is closed, of which nothing comes
@@ -191,12 +191,8 @@ class PlainTransport(asyncio.Transport):
             self._lose(error)
             return
         if sent != len(data):
-            self.rest(bytes(data[sent:]))
-
-    def rest(self, unsent: bytes) -> None:
-        """What the socket did not take; it goes out when it takes more."""
-        self.unsent = unsent
-        self._poller.watch(self._fd, _IN | _OUT, self.ready)
+            self._unsent = bytes(data[sent:])
+            self._poller.watch(self._fd, _IN | _OUT, self.ready)
 
     def abort(self) -> None:
         """Close at once; `connection_lost` follows from the event loop, as with any transport."""
@@ -217,7 +213,7 @@ class PlainTransport(asyncio.Transport):
     def ready(self, events: int) -> None:
         """The socket is ready for these events."""
         if events != _IN:
-            if events & _OUT and self.unsent:
+            if events & _OUT and self._unsent:
                 self._flush()
             if events == _OUT or self._closed:
                 return
@@ -242,14 +238,14 @@ class PlainTransport(asyncio.Transport):
 
     def _flush(self) -> None:
         try:
-            sent = self._send(self.unsent)
+            sent = self._send(self._unsent)
         except BlockingIOError:
             return
         except OSError as error:
             self._lose(error)
             return
-        self.unsent = self.unsent[sent:]
-        if not self.unsent:
+        self._unsent = self._unsent[sent:]
+        if not self._unsent:
             self._poller.watch(self._fd, _IN, self._serve)
 
     def _lose(self, error: OSError | None) -> None:

@@ -1,9 +1,10 @@
 """
-The hot path written out: what nearly every request does, in two functions a connection instead of six.
+The hot path written out: what nearly every request does, in one function instead of six.
 
 Bytes came on a clear-text socket, they are an answer whose head is known, whole and good, to a single request: count
-it, and let the engine go on. Whatever is not so goes the long way, which alone says what is right: `PlainTransport`,
-`Connection.data_received`, `Engine.answered`. Held to it by `tests/unit/test_load_shortcut.py`.
+it, and let the engine go on; in a closed model, send the next. Whatever is not so goes the long way, which alone says
+what is right: `PlainTransport`, `Connection.data_received`, `Engine.answered`, `ClosedEngine.freed`. Held to it by
+`tests/unit/test_load_shortcut.py`.
 """
 
 from __future__ import annotations
@@ -15,42 +16,41 @@ from typing import TYPE_CHECKING
 from headway.load.recorder import FULL, HIT
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from headway.load.connection import Connection
     from headway.load.engine import Engine
-    from headway.load.plain import PlainTransport
     from headway.load.recorder import Recorder
+    from headway.load.starts import Shot
 
 _IN = select.EPOLLIN
 
 
-def reader(
-    engine: Engine, connection: Connection, transport: PlainTransport, sock: socket.socket, buffer: bytearray,
-    recorder: Recorder, good: Sequence[frozenset[int]],
-) -> Callable[[int], None]:  # fmt: skip
+def server(
+    engine: Engine, recorder: Recorder, routes: Sequence[Shot], good: Sequence[frozenset[int]], buffer: bytearray
+) -> Callable[[Connection, int], None]:
     """
-    What serves the connection when its socket is ready, with the events that have come about.
+    What serves a connection when its socket is ready, with the events that have come about.
 
     Args:
-        engine, connection, transport: whose answers these are, and who does what is not usual.
-        sock, buffer: read from, into.
+        engine: whose answers these are.
         recorder: where good answers are counted.
+        routes: what single requests are.
         good: by route, the statuses of good answers.
+        buffer: what one read brings; the next overwrites it.
     """
-    recv_into, heads, pack, size_of_hit = sock.recv_into, engine.heads, HIT.pack_into, HIT.size
-    begins = buffer.startswith
-    freed, ready = engine.freed, transport.ready
+    heads, freed, begins = engine.heads, engine.freed, buffer.startswith
+    pack, size_of_hit = HIT.pack_into, HIT.size
+    shots, singles = [(each.render, each.head_only) for each in routes], len(routes)
 
-    def serve(events: int) -> None:
+    def serve(connection: Connection, events: int) -> None:
         if events != _IN:
-            ready(events)
+            connection.line.ready(events)
             return
         try:
-            size = recv_into(buffer)
+            size = connection.read(buffer)
         except OSError as error:
-            transport.unread(error)
+            connection.line.unread(error)
             return
         if (
             size == heads.last_bytes
@@ -62,8 +62,7 @@ def reader(
             and (intended_ns := connection.intended_ns) >= engine.measure_from_ns
             and heads.last_status in good[route := connection.route]
         ):
-            connection.busy = False
-            now_ns = connection.free_ns = monotonic_ns()
+            now_ns = monotonic_ns()
             held = recorder.held
             pack(
                 recorder.hits, held, route, now_ns - intended_ns, now_ns - connection.sent_ns, heads.last_status, size
@@ -71,33 +70,24 @@ def reader(
             recorder.held = held = held + size_of_hit
             if held >= FULL:
                 recorder.fold()
-            freed(connection, now_ns)
+            drawn = engine.drawn
+            if now_ns >= engine.plain_until_ns or not drawn or drawn[-1] >= singles:
+                connection.busy = False
+                connection.free_ns = now_ns
+                freed(connection, now_ns)
+                return
+            route = connection.route = drawn.pop()
+            render, connection.head_only = shots[route]
+            request = render()
+            connection.intended_ns = connection.sent_ns = now_ns
+            try:
+                sent = connection.put(request)
+            except OSError:
+                sent = 0  # the long way meets the same, and knows what to do
+            if sent != len(request):
+                connection.line.write(request[sent:])
+            recorder.at_once += 1
         else:
-            transport.got(size)
+            connection.line.got(size)
 
     return serve
-
-
-def sender(
-    connection: Connection, transport: PlainTransport, sock: socket.socket
-) -> Callable[[int, bytes, int, int], None]:
-    """`Connection.send` and `PlainTransport.write` in one: puts a request on the wire."""
-    put, write = sock.send, transport.write
-
-    def send(route: int, request: bytes, intended_ns: int, now_ns: int) -> None:
-        connection.busy = True
-        connection.route = route
-        connection.intended_ns = intended_ns
-        connection.sent_ns = now_ns
-        if transport.unsent:
-            write(request)
-            return
-        try:
-            sent = put(request)
-        except OSError:
-            write(request)  # it meets the same, and knows what to do
-            return
-        if sent != len(request):
-            transport.rest(request[sent:])
-
-    return send
