@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from headway.conventions import USER_AGENT
+
 USERS = 50
 LOCUSTFILE = """
 from locust import FastHttpUser, constant, task
@@ -96,8 +98,13 @@ def run(bench: Bench, words: list[str]) -> tuple[str, float]:
 
 
 def wrk(bench: Bench) -> Measured:
-    """wrk, one thread, no pipelining, no script."""
-    text, cpu_s = run(bench, ["wrk", "-t1", f"-c{USERS}", f"-d{bench.seconds}s", f"{bench.url}/"])
+    """wrk with the two headers that Headway sends as well: the server reads the same request."""
+    return bare_wrk(bench, "-H", f"user-agent: {USER_AGENT}", "-H", "accept: */*")
+
+
+def bare_wrk(bench: Bench, *words: str) -> Measured:
+    """wrk, one thread, no pipelining, no script; its own request has no header but Host."""
+    text, cpu_s = run(bench, ["wrk", "-t1", f"-c{USERS}", f"-d{bench.seconds}s", *words, f"{bench.url}/"])
     answers = re.search(r"(\d+) requests in ([\d.]+)s", text)
     if answers is None or "Non-2xx" in text or "Socket errors" in text:
         raise SystemExit(f"wrk did not measure what it should:\n{text}")
@@ -197,6 +204,9 @@ def _debian(package: str) -> str:
 OWN = Path(sys.executable).parent
 PEERS = {
     "wrk": Peer(run=wrk, program="wrk", version=lambda: _said(["wrk", "-v"], r"wrk (\S+)"), install="apt install wrk"),
+    "wrk, bare": Peer(
+        run=bare_wrk, program="wrk", version=lambda: _said(["wrk", "-v"], r"wrk (\S+)"), install="apt install wrk"
+    ),
     "h2load": Peer(
         run=h2load, program="h2load", version=lambda: _said(["h2load", "--version"], r"nghttp2/(\S+)"),
         install="apt install nghttp2-client",
