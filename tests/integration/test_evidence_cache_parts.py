@@ -199,7 +199,7 @@ class _Service(threading.Thread):
 
 
 def test_inferred_hits_are_near_the_truth(valkey_url: str, session: CacheSession) -> None:
-    """Hit rates by template are within 0.05 of what the service itself saw, and the server's count agrees."""
+    """Hit rates by template are within 0.05, and chance, of what the service itself saw, and the server's count agrees."""
     load = _Service(valkey_url)
     load.start()
     try:

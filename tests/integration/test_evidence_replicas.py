@@ -51,7 +51,7 @@ def test_lag_and_replay_position_of_a_streaming_replica(service_room: Path, tmp_
     assert (behind.phase, behind.state, behind.sync) == ("late", "streaming", "async")
     assert behind.replay_lag_most_ns is not None
     assert behind.write_lag_most_ns is not None
-    assert behind.replay_lag_most_ns >= LAG_MS * 1e6
+    assert behind.replay_lag_most_ns >= 0.99 * LAG_MS * 1e6  # by two servers' clocks, read at different moments
     assert behind.write_lag_most_ns < behind.replay_lag_most_ns
     assert 0 < (behind.replay_bytes_most or 0) <= written
     assert caught_up.replay_bytes_most == 0
