@@ -199,7 +199,7 @@ class _Service(threading.Thread):
 
 
 def test_inferred_hits_are_near_the_truth(valkey_url: str, session: CacheSession) -> None:
-    """Hit rates by template are within 0.05, and chance, of what the service itself saw, and the server's count agrees."""
+    """Hit rates by template are within 0.05 of what the service saw, but for chance; the server's count agrees."""
     load = _Service(valkey_url)
     load.start()
     try:
@@ -222,7 +222,9 @@ def test_inferred_hits_are_near_the_truth(valkey_url: str, session: CacheSession
     for kind, seen in load.reads.items():
         use = found[f"{kind}:{{}}"]
         assert use.hits + use.misses > 100
-        assert use.hits / (use.hits + use.misses) == pytest.approx(sum(seen) / len(seen), abs=0.05)
+        truth, reads = sum(seen) / len(seen), use.hits + use.misses
+        by_chance = 2 * (truth * (1 - truth) / reads) ** 0.5  # a window of all that the service saw
+        assert use.hits / reads == pytest.approx(truth, abs=0.05 + by_chance)
     one = found["user:{}"]
     misses = sum(each.misses for each in found.values()) / sum(each.hits + each.misses for each in found.values())
     assert misses == pytest.approx(one.misses_counted / one.lookups_counted, abs=0.05)
