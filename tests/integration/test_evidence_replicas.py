@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAG_MS = 250
+SENT_WITHIN_MS = 50
+"""The delay counts from the commit, the lag from when its WAL is sent: so much later at most."""
 LATE = Phase(name="late", model=LoadModel.OPEN, duration_s=1, warmup_s=0, rate_per_s=1)
 QUIET = Phase(name="quiet", model=LoadModel.OPEN, duration_s=1, warmup_s=0, rate_per_s=1)
 
@@ -34,7 +36,7 @@ def test_lag_and_replay_position_of_a_streaming_replica(service_room: Path, tmp_
         before = Session(servers.primary.url)
         assert "nothing streams" in Replicas(before).check().detail
         before.close()
-        late = servers.add_replica(LAG_MS)
+        late = servers.add_replica(LAG_MS + SENT_WITHIN_MS)
         session = Session(servers.primary.url)
         replicas, database = Replicas(session), DatabaseUse(session)
         source = replicas.check()
@@ -51,7 +53,7 @@ def test_lag_and_replay_position_of_a_streaming_replica(service_room: Path, tmp_
     assert (behind.phase, behind.state, behind.sync) == ("late", "streaming", "async")
     assert behind.replay_lag_most_ns is not None
     assert behind.write_lag_most_ns is not None
-    assert behind.replay_lag_most_ns >= 0.99 * LAG_MS * 1e6  # by two servers' clocks, read at different moments
+    assert behind.replay_lag_most_ns >= LAG_MS * 1e6
     assert behind.write_lag_most_ns < behind.replay_lag_most_ns
     assert 0 < (behind.replay_bytes_most or 0) <= written
     assert caught_up.replay_bytes_most == 0
