@@ -232,7 +232,7 @@ def ratios(found: dict[str, list[Measured]]) -> Iterator[str]:
             pairs = list(zip(found[ours], theirs, strict=True))
             yield ratio(f"{ours} / {peer}, req/s", [a.rate_per_s / b.rate_per_s for a, b in pairs])
             # Those in C start in no time; what Python takes to start is no cost of a request.
-            native = peer in {"wrk", "wrk, bare", "h2load"}
+            native = PEERS[peer].program in {"wrk", "h2load"}
             mine = [(a.sending_cpu_s_per_million if native else None) or a.cpu_s_per_million for a, _ in pairs]
             what = "sending" if native else "start-up included"
             per_cpu = [b.cpu_s_per_million / a for a, (_, b) in zip(mine, pairs, strict=True)]

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -202,11 +202,10 @@ def _debian(package: str) -> str:
 
 
 OWN = Path(sys.executable).parent
+WRK = Peer(run=wrk, program="wrk", version=lambda: _said(["wrk", "-v"], r"wrk (\S+)"), install="apt install wrk")
 PEERS = {
-    "wrk": Peer(run=wrk, program="wrk", version=lambda: _said(["wrk", "-v"], r"wrk (\S+)"), install="apt install wrk"),
-    "wrk, bare": Peer(
-        run=bare_wrk, program="wrk", version=lambda: _said(["wrk", "-v"], r"wrk (\S+)"), install="apt install wrk"
-    ),
+    "wrk": WRK,
+    "wrk, bare": replace(WRK, run=bare_wrk),
     "h2load": Peer(
         run=h2load, program="h2load", version=lambda: _said(["h2load", "--version"], r"nghttp2/(\S+)"),
         install="apt install nghttp2-client",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import trustme
 from compare import PHASE, PLAIN, headway, machine, nginx, ratio, versions
-from peers import PEERS, USERS, Bench, Measured, run
+from peers import PEERS, USERS, Bench, Measured, bare_wrk, run
 
 from headway.model import Wire
 
@@ -30,16 +30,6 @@ class Way:
     secure: bool
     wire: Wire
     peer: Callable[[Bench], Measured]
-
-
-def wrk(bench: Bench, *words: str) -> Measured:
-    """wrk, one thread; it checks no certificate."""
-    text, cpu_s = run(bench, ["wrk", "-t1", f"-c{USERS}", f"-d{bench.seconds}s", *words, f"{bench.url}/"])
-    answers = re.search(r"(\d+) requests in ([\d.]+)s", text)
-    if answers is None or "Non-2xx" in text:
-        raise SystemExit(f"wrk did not measure what it should:\n{text}")
-    requests = int(answers[1])
-    return Measured(rate_per_s=requests / float(answers[2]), cpu_s_per_million=cpu_s / requests * 1e6)
 
 
 def h2load(bench: Bench) -> Measured:
@@ -57,12 +47,12 @@ def ways(ca_file: Path) -> dict[str, Way]:
     kept, anew, two = Wire(ca_file=ca_file), Wire(ca_file=ca_file, keep_alive=False), Wire(ca_file=ca_file, http2=True)
     close = ("-H", "Connection: close")
     return {
-        "HTTP/1.1": Way(secure=False, wire=kept, peer=wrk),
-        "HTTP/1.1, TLS": Way(secure=True, wire=kept, peer=wrk),
+        "HTTP/1.1": Way(secure=False, wire=kept, peer=bare_wrk),
+        "HTTP/1.1, TLS": Way(secure=True, wire=kept, peer=bare_wrk),
         "HTTP/2, TLS": Way(secure=True, wire=two, peer=h2load),
-        "HTTP/1.1, a connection a request": Way(secure=False, wire=anew, peer=lambda bench: wrk(bench, *close)),
+        "HTTP/1.1, a connection a request": Way(secure=False, wire=anew, peer=lambda bench: bare_wrk(bench, *close)),
         "HTTP/1.1, TLS, a connection a request": Way(
-            secure=True, wire=anew, peer=lambda bench: wrk(bench, *close)
+            secure=True, wire=anew, peer=lambda bench: bare_wrk(bench, *close)
         ),
     }  # fmt: skip
 

@@ -58,6 +58,7 @@ class Records:
     def __init__(self, form: str = "") -> None:
         self._form = form
         self._held: list[bytes] = []
+        self._said = "", 0  # the database and the statement's id that a plain record began with
         self._size = 0
         self._odd = False  # an odd number of quotes so far: the record goes on
         self._synchronised = False
@@ -105,9 +106,12 @@ class Records:
 
     def _read_plain(self, line: bytes) -> Explained | None:
         if not line.startswith(b"\t"):
+            self._held, self._size = [], 0
             first = _PLAIN.match(line)
-            self.unread += first is None
-            self._held, self._size = [line] if first and first[3].endswith(b"plan:") else [], 0
+            if first is None:
+                self.unread += 1
+            elif first[3].endswith(b"plan:"):
+                self._held, self._said = [first[3]], (first[1].decode("utf-8", "replace"), int(first[2]))
             return None
         if not self._held:
             return None  # of another record
@@ -118,12 +122,8 @@ class Records:
             return None
         if line != b"\t}":  # inside a plan's JSON every line stands further in
             return None
-        (begin, *rest), self._held = self._held, []
-        first = _PLAIN.match(begin)
-        if first is None:
-            return None
-        message = b"\n".join((first[3], *rest)).decode("utf-8", "replace")
-        return explained(message, first[1].decode("utf-8", "replace"), int(first[2]))
+        whole, self._held = b"\n".join(self._held), []
+        return explained(whole.decode("utf-8", "replace"), *self._said)
 
     def _read_csv(self, whole: bytes) -> Explained | None:
         text = whole.decode("utf-8", "replace").replace("\x00", "")

@@ -16,10 +16,11 @@ import psycopg
 
 from headway.conventions import LIVE_PLANS_FILE
 from headway.evidence import bundle, redact
-from headway.evidence.explained import fixed, hidden
+from headway.evidence.executions import Executions
+from headway.evidence.explained import hidden
 from headway.evidence.plans import GENERIC_PLAN_VERSION
 from headway.evidence.statements import is_own, plannable
-from headway.thresholds import FIXED_MIN_SEEN, LIVE_ENOUGH_SEEN, LIVE_MOST_TEXTS
+from headway.thresholds import LIVE_ENOUGH_SEEN, LIVE_MOST_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,12 +33,10 @@ BUDGET_S = 5.0
 
 
 @dataclass(kw_only=True)
-class Seen:
-    """One statement so far: how many executions were seen, some of their texts, and what all of them had inside."""
+class Seen(Executions):
+    """One statement so far, with some of its texts."""
 
-    seen: int = 0
     texts: list[str] = field(default_factory=list)
-    fixed: frozenset[str] | None = None
 
 
 class LiveTexts:
@@ -65,11 +64,13 @@ class LiveTexts:
 
     def take(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """What one look gave: of each group of sessions the executions that are new, oldest first."""
-        found = [each for row in rows for each in row["texts"] or ()]
+        found = [one for row in rows for one in row["texts"] or ()]
         for began_s, identity, text in sorted(found):
             self._last_s = max(self._last_s, began_s)
             if not is_own(text) and (identity in self.statements or len(self.statements) < MOST_STATEMENTS):
-                self._keep(self.statements.setdefault(identity, Seen()), text)
+                each = self.statements.setdefault(identity, Seen())
+                each.note(text)
+                each.keep(each.texts, text, LIVE_MOST_TEXTS, self._chance)
 
     def plan(self, session: Session) -> None:
         """Plan the texts that have constants; of one statement's plans the dearest is kept."""
@@ -81,8 +82,8 @@ class LiveTexts:
                 if time.monotonic() > until:
                     return
                 plan = _planned(session, text)
-                if plan is not None and plan["Total Cost"] > self.plans.get(identity, plan)["Total Cost"] - 1e-9:
-                    self.plans[identity] = plan
+                if plan is not None:
+                    self.plans[identity] = max(plan, self.plans.get(identity, plan), key=lambda one: one["Total Cost"])
 
     def write(self, folder: Path) -> None:
         """One entry a statement of which something is known that its normalised text does not say."""
@@ -90,21 +91,12 @@ class LiveTexts:
             str(identity): {
                 "seen": each.seen,
                 "plan": hidden(self.plans[identity]) if identity in self.plans else None,
-                "fixed": sorted(each.fixed or ()) if each.seen >= FIXED_MIN_SEEN else [],
+                "fixed": each.fixed(),
             }
             for identity, each in self.statements.items()
         }
         known = {identity: each for identity, each in content.items() if each["plan"] or each["fixed"]}
         bundle.put_json(folder / LIVE_PLANS_FILE, known)
-
-    def _keep(self, each: Seen, text: str) -> None:
-        each.seen += 1
-        parts = fixed(text)
-        each.fixed = parts if each.fixed is None else each.fixed & parts
-        if len(each.texts) < LIVE_MOST_TEXTS:
-            each.texts.append(text)
-        elif (place := self._chance.randrange(each.seen)) < LIVE_MOST_TEXTS:  # each as likely to be kept as the next
-            each.texts[place] = text
 
 
 def _planned(session: Session, text: str) -> dict[str, Any] | None:

@@ -10,11 +10,12 @@ from headway.conventions import LOGGED_PLANS_FILE
 from headway.errors import SourceRefused
 from headway.evidence import bundle
 from headway.evidence.collector import Collector, absent, in_words, present
-from headway.evidence.explained import FORMS, RECORD_MAX_BYTES, Explained, Records, fixed, hidden
+from headway.evidence.executions import Executions
+from headway.evidence.explained import FORMS, RECORD_MAX_BYTES, Explained, Records, hidden
 from headway.evidence.following import Following, Turned
 from headway.evidence.scans import slim
 from headway.evidence.statements import is_own
-from headway.thresholds import FIXED_MIN_SEEN, PROVE_MOST_VALUES
+from headway.thresholds import PROVE_MOST_VALUES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +28,12 @@ MOST_STATEMENTS = 500
 
 
 @dataclass(kw_only=True)
-class Seen:
-    """One statement so far: how often, its slowest execution, and sets of its parameters drawn by chance."""
+class Seen(Executions):
+    """One statement so far: its slowest execution, and sets of its parameters drawn by chance."""
 
-    seen: int = 0
     slowest_ns: float = -1.0
     plan: dict[str, Any] | None = None
     values: list[Values] = field(default_factory=list)
-    fixed: frozenset[str] | None = None  # parts of expressions that all of them had
 
 
 class LoggedPlans(Collector):
@@ -109,7 +108,7 @@ class LoggedPlans(Collector):
                 "seen": each.seen,
                 "slowest_ns": each.slowest_ns,
                 "plan": None if each.plan is None else slim(each.plan) if self._show_values else hidden(each.plan),
-                "fixed": sorted(each.fixed or ()) if each.seen >= FIXED_MIN_SEEN else [],
+                "fixed": each.fixed(),
                 "values": [list(each) for each in dict.fromkeys(each.values)] if self._show_values else [],
             }
             for identity, each in self.statements.items()
@@ -125,19 +124,11 @@ class LoggedPlans(Collector):
             self._left_out += 1
             return
         each = self.statements.setdefault(found.query_id, Seen())
-        each.seen += 1
-        if each.fixed is None:
-            each.fixed = fixed(found.text)
-        elif each.fixed:
-            each.fixed &= fixed(found.text)
+        each.note(found.text)
         if found.duration_ns > each.slowest_ns:
             each.slowest_ns, each.plan = found.duration_ns, found.plan or each.plan
-        if found.values is None or not self._show_values:
-            return
-        if len(each.values) < PROVE_MOST_VALUES:
-            each.values.append(found.values)
-        elif (place := self._chance.randrange(each.seen)) < PROVE_MOST_VALUES:  # each as likely to be kept as the next
-            each.values[place] = found.values
+        if found.values is not None and self._show_values:
+            each.keep(each.values, found.values, PROVE_MOST_VALUES, self._chance)
 
 
 def _newest(folder: Path) -> Path:

@@ -68,7 +68,7 @@ from headway.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from headway.evidence.runfile import RunFile
@@ -205,31 +205,37 @@ def _plans(file: Path) -> tuple[dict[str, Plan], dict[str, str]]:
 
 def logged_plans(file: Path) -> dict[str, LoggedPlan]:
     """What auto_explain logged, by the statements' ids; nothing where no log was read."""
-    if not file.exists():
-        return {}
-    content = bundle.get_json(file)
-    try:
-        return {
-            name: LoggedPlan(
-                statement_id=name, seen=each["seen"], slowest_ns=each["slowest_ns"], plan=each["plan"],
-                values=tuple(tuple(values) for values in each["values"]), fixed=tuple(each.get("fixed", ())),
-            )
-            for name, each in content.items()
-        }  # fmt: skip
-    except (KeyError, TypeError, AttributeError) as exc:
-        raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
+    return _by_statement(
+        file,
+        lambda name, each: LoggedPlan(
+            statement_id=name, seen=each["seen"], slowest_ns=each["slowest_ns"], plan=each["plan"],
+            values=tuple(tuple(values) for values in each["values"]), fixed=tuple(each.get("fixed", ())),
+        ),
+    )  # fmt: skip
 
 
 def live_plans(file: Path) -> dict[str, LivePlan]:
     """What statements' texts had while they ran, by their ids; nothing in a run from before that was read."""
+    return _by_statement(
+        file,
+        lambda name, each: LivePlan(
+            statement_id=name, seen=each["seen"], plan=each["plan"], fixed=tuple(each["fixed"])
+        ),
+    )  # fmt: skip
+
+
+def _by_statement(file: Path, made: Callable[[str, Any], Row]) -> dict[str, Row]:
+    """
+    What a file has of each statement, by the statements' ids; nothing where there is no file.
+
+    Raises:
+        BundleDamaged: it is not what was written.
+    """
     if not file.exists():
         return {}
     content = bundle.get_json(file)
     try:
-        return {
-            name: LivePlan(statement_id=name, seen=each["seen"], plan=each["plan"], fixed=tuple(each["fixed"]))
-            for name, each in content.items()
-        }
+        return {name: made(name, each) for name, each in content.items()}
     except (KeyError, TypeError, AttributeError) as exc:
         raise BundleDamaged(f"is damaged: {exc}", next_act="run again", file=file) from exc
 

@@ -157,7 +157,7 @@ class ClosedEngine(Engine):
         if now_ns >= self.plain_until_ns:
             self._again(connection.user, now_ns)
             return
-        # The hot path, written out: a single request answered, the next one sent at that same moment.
+        # Written out, as in shortcut.py: TLS, HTTP/2 and answers whose heads differ come here with each request.
         if not self.drawn:
             self.drawn = self._draw()
         start = self.drawn[-1]

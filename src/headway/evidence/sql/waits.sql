@@ -11,8 +11,8 @@ SELECT /* headway */ COALESCE(NULLIF(a.application_name, ''), pg_catalog.pg_get_
          FILTER (WHERE a.query_id <> ALL (%(enough)s::bigint[])
                    AND (%(only)s::bigint[] IS NULL OR a.query_id = ANY (%(only)s::bigint[]))
                    AND EXTRACT(epoch FROM a.query_start)::float8 > %(since_s)s
-                   AND octet_length(a.query) < pg_catalog.pg_size_bytes(
-                           pg_catalog.current_setting('track_activity_query_size')) - 1) AS texts
+                   AND octet_length(a.query) < (SELECT pg_catalog.pg_size_bytes(  -- once a look, not once a session
+                           pg_catalog.current_setting('track_activity_query_size')) - 1)) AS texts
   FROM pg_catalog.pg_stat_get_activity(NULL) a
  WHERE a.datid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
    AND a.backend_type = 'client backend'
