@@ -19,6 +19,8 @@ from headway.runtime.cache import Cache, CacheDown, CacheNotAsked, Policy, SyncC
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from headway.runtime.cache.entry import Entry
+
 NOBODY = "redis://127.0.0.1:9"
 
 
@@ -138,7 +140,7 @@ def test_each_answer_of_the_remote_level_is_timed_and_what_was_not_asked_is_not(
     assert told == [False] * 3
 
 
-def test_of_many_who_add_one_does(valkey_url: str) -> None:
+def test_of_many_who_add_one_does(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads in two caches, twenty keys: each key is added once, and all read what that one wrote."""
     with SyncCache(valkey_url, namespace="swap") as one, SyncCache(valkey_url, namespace="swap") as other:
         with ThreadPoolExecutor(8) as pool:
@@ -148,8 +150,27 @@ def test_of_many_who_add_one_does(valkey_url: str) -> None:
                 assert one.get(str(key)) == other.get(str(key)) == winner
         assert one.invalidate("0")
         assert other.add("0", "again")
+        monkeypatch.setattr(other._core, "hear", lambda _message: None)  # what is on its way still
         assert one.clear()
         assert other.add("1", "again")
+
+
+def test_what_is_invalidated_between_looking_and_writing_is_not_carried_on(valkey_url: str) -> None:
+    """A tag invalidated elsewhere while the new value is made of the old one: it is made anew, of nothing."""
+    tagged = Policy(tags=("team",))
+    with SyncCache(valkey_url, namespace="swap") as one, SyncCache(valkey_url, namespace="swap") as other:
+        one.set("n", 1, tagged)
+        seen: list[object] = []
+
+        def change(entry: Entry | None) -> tuple[object, float]:
+            seen.append(entry and entry.value)
+            if len(seen) == 1:
+                assert other.invalidate_tags("team")
+            return "made", 60.0
+
+        assert one.swap("n", change, tagged)
+        assert seen == [1, None]
+        assert other.get("n") == "made"
 
 
 def test_no_change_is_lost_and_other_processes_hear_of_it(valkey_url: str) -> None:

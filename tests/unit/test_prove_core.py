@@ -18,8 +18,13 @@ from headway.evidence import bundle
 from headway.load import histogram
 from headway.model import Effect, Estimate, Location, LoggedPlan, Price, Proof, ProofState, RemedyKind
 from headway.prove import foretold, ledger, prediction, record, room, service, values
+from headway.prove.definition import IndexDefinition
 from headway.prove.measure import Paired, paired
 from headway.prove.prediction import predict
+from headway.prove.remedies import index
+from headway.prove.remedies.index import Built
+from headway.prove.trial import Case, Ran, Turns
+from headway.prove.writes import WritePrice
 from headway.report import proofs as shown
 from headway.report import proofs_page
 from made import report_run
@@ -74,6 +79,28 @@ def test_intervals_of_no_difference_hold_zero_as_often_as_they_say() -> None:
         low, _, high = Paired(without=sides[0], with_=sides[1]).saving()
         held += low <= 0 <= high
     assert held >= 186
+
+
+@pytest.mark.parametrize(
+    ("pay_ms", "expected"),
+    [((-9.0, -4.0, 0.0), "worth it"), ((0.0, 1.0, 30.0), "worth it"), ((-20.0, -4.0, 500.0), "could not be proven"),
+     ((0.0, 60.0, 500.0), "could not be proven"), ((100.0, 200.0, 300.0), "not worth it")],
+)  # fmt: skip
+def test_what_writes_may_pay_at_most_decides_whether_an_index_is_proven(
+    tmp_path: Path, pay_ms: tuple[float, float, float], expected: str
+) -> None:
+    """A statement saves 1 ms in each of 100 calls; a price that noise has widened, or made negative, is no proof."""
+    said = proving.statement("1", proving.READ, calls=100)
+    definition = IndexDefinition(schema="public", table="posts", name="ix", method="btree", keys=("user_id",))
+
+    def rounds(ms: float) -> list[list[Ran]]:
+        return [[Ran(ns=ms * 1e6, cost=1, indexes=frozenset({"ix"}), rows=1)]] * 6
+
+    turns = Turns(case=Case(statement=said, sets=(("1", "2"),), write=False), without=rounds(1.1), with_=rounds(0.1))
+    built = Built(definition=definition, seconds=1.0, size_bytes=1)
+    price = WritePrice(prices=(), extra_ns=(1e6 * pay_ms[0], 1e6 * pay_ms[1], 1e6 * pay_ms[2]), notes=())
+    grounds = proving.grounds(proving.evidence(tmp_path, said), None, tmp_path)
+    assert index.judged([turns], [], built, price, grounds)[0].value == expected
 
 
 def test_rounds_that_do_not_match_are_refused() -> None:

@@ -15,7 +15,7 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.runtime.cache import Json, KeyTemplate, MessagePack, NotCacheable, Pickle, Policy, wire, writing
+from headway.runtime.cache import Json, KeyTemplate, MessagePack, NotCacheable, Pickle, Policy, reading, wire, writing
 from headway.runtime.cache.breaker import Breaker
 from headway.runtime.cache.core import Core
 from headway.runtime.cache.entry import Choice, Entry, choose
@@ -199,6 +199,24 @@ def test_a_write_that_another_has_overtaken_is_not_kept(newer: bool) -> None:
     with pytest.raises(StopIteration):
         steps.send([b"10", b"1000.0"])
     assert (core.peek("k") is None) == newer
+
+
+def test_barriers_are_held_to_also_when_a_flush_comes_while_others_are_asked_for() -> None:
+    """The channel's loss empties what is known in the middle of a read: what was cleared is not served for that."""
+    core = Core(
+        namespace="t", version=1, codec=MessagePack(), remote=True, strict=False, max_entries=10, max_bytes=1000
+    )
+    core.listening = True
+    core.clock.learn(1_000.0, core.now())
+    core.raise_barriers(["*"], 50.0)
+    body = wire.body(1, codec=core.codec, delta_s=0.0, tags=("team",), compress_over_bytes=None)
+    steps = reading.read(core, "k", Policy())
+    next(steps)
+    asked = steps.send(struct.pack(">dd", 61_000.0, 40.0) + body)
+    core.flush()
+    with pytest.raises(StopIteration) as ended:
+        steps.send([None] * len(asked.words[1:]))
+    assert ended.value.value is None
 
 
 @pytest.mark.parametrize(

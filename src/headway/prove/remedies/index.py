@@ -126,7 +126,7 @@ def judged(
 ) -> tuple[ProofState, str]:
     """
     Worth it: the nearer end of the saving's interval is past `PROVE_MATTERS_RATIO` of a statement's time, and over the
-    run's own counts the reads save more than the writes pay.
+    run's own counts the reads save more than the writes pay, with the further end of what they pay.
     """
     name = built.definition.name
     best = max(wanted, key=lambda each: each.time.saving(grounds.seed)[0])
@@ -144,13 +144,20 @@ def judged(
     for each in others:
         worse_low, _, _ = (-value for value in reversed(each.time.saved(grounds.seed)))
         saved -= max(0.0, worse_low) * each.case.statement.calls
-    paid = max(0.0, price.extra_ns[1])
+    return _over_the_run(_change(best), saved, price)
+
+
+def _over_the_run(change: str, saved: float, price: WritePrice) -> tuple[ProofState, str]:
+    paid, at_most = (max(0.0, each) for each in price.extra_ns[1:])
     figures = f"saves {duration_text(max(saved, 1.0))} of the run's database time at least"
     if paid:
         figures += f", writes pay {duration_text(paid)}"
     if saved <= paid:
-        return ProofState.NOT_WORTH_IT, f"{_change(best)}, but over the run it {figures}"
-    return ProofState.WORTH_IT, f"{_change(best)}; {figures}"
+        return ProofState.NOT_WORTH_IT, f"{change}, but over the run it {figures}"
+    if saved <= at_most:
+        wide = f"may pay up to {duration_text(at_most)}: too wide to tell; give it more time with --budget"
+        return ProofState.UNPROVEN, f"{change}, but over the run it {figures}, and {wide}"
+    return ProofState.WORTH_IT, f"{change}; {figures}"
 
 
 def _chosen(session: TrialSession, finding: Finding, remedy: Remedy, grounds: Grounds) -> tuple[list[Case], list[str]]:

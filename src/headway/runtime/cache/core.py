@@ -157,18 +157,11 @@ class Core:
         if entry is None or entry.epoch == self.epoch:
             return entry
         epoch = self.epoch
-        if self.barred(entry.stamp, entry.tags):
+        if entry.barred(self.barriers):
             self.local.drop(key)
             return None
         entry.epoch = epoch
         return entry
-
-    def barred(self, stamp: float, tags: tuple[str, ...]) -> bool:
-        """Whether a barrier known here was raised after the stamp."""
-        barriers = self.barriers
-        if barriers.get(EVERYTHING, -1.0) >= stamp:
-            return True
-        return bool(tags) and any(barriers.get(tag, -1.0) >= stamp for tag in tags)
 
     def unknown_barriers(self, tags: tuple[str, ...], *, sure: bool = False) -> list[str]:
         """The tags whose barriers must be asked for: all while nobody would tell us, or when telling is too slow."""
@@ -183,7 +176,7 @@ class Core:
         """What the remote level said of the barriers: kept only while the listener would hear of a new one."""
         with self.mutex:
             if len(self.barriers) > MOST_BARRIERS:
-                self.barriers.clear()
+                self.barriers = {}
             for tag, mark in zip(tags, marks, strict=True):
                 stamp = float(mark) if mark else -1.0
                 if stamp > self.barriers.get(tag, stamp):  # its message is still on its way: copies are older than it
@@ -216,7 +209,7 @@ class Core:
         if not policy.local:
             return
         with self.mutex:
-            if flight.fenced or self.barred(entry.stamp, entry.tags):
+            if flight.fenced or entry.barred(self.barriers):
                 return
             entry.epoch = self.epoch
             self.local.put(key, entry, self.now())
@@ -333,7 +326,7 @@ class Core:
         """Forget the local level: invalidations may have been missed."""
         with self.mutex:
             self.local.clear()
-            self.barriers.clear()
+            self.barriers = {}  # another, not emptied: who is reading may hold this one
             self.epoch += 1
             self._fence([*self.flights.values(), *self.watchers])
             self.flights.clear()

@@ -6,6 +6,8 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from headway.runtime.cache.untold import EVERYTHING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -74,6 +76,12 @@ class Entry:
             self.look_at = now + policy.local_ttl_s
             self.refresh_at = min(self.refresh_at, self.look_at)
         return self
+
+    def barred(self, barriers: dict[str, float]) -> bool:
+        """Whether one of these barriers was raised after the stamp."""
+        if barriers.get(EVERYTHING, -1.0) >= self.stamp:
+            return True
+        return bool(self.tags) and any(barriers.get(tag, -1.0) >= self.stamp for tag in self.tags)
 
 
 class Choice(Enum):

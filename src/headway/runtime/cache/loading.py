@@ -96,6 +96,7 @@ def take(
         asked_at = core.now()
         try:
             reply = yield Run(ACQUIRE, keys, token, int(LEASE_S * 1000), f"{known:.0f}")
+            entry = (yield from newer(core, key, reply[1], policy)) if reply[0] == 2 else None
         except CacheDown:
             if core.strict:
                 raise
@@ -105,10 +106,9 @@ def take(
             core.leases[key] = (token, asked_at + (policy.hard_timeout_s or RENEWED_S))
             core.saw(float(reply[1]))
             return Lease(token, float(reply[1]))
+        if entry is not None:
+            return entry
         if reply[0] == 2:
-            entry = yield from newer(core, key, reply[1], policy)
-            if entry is not None:
-                return entry
             known = max(known, wire.times(reply[1])[1])
             continue
         if patient_s is None:
@@ -123,14 +123,15 @@ def take(
 
 def newer(core: Core, key: str, blob: bytes, policy: Policy) -> Steps[Entry | None]:
     """The entry that came while we asked for the lease; None when it does not count, or is not fresh."""
-    from headway.runtime.cache.reading import barriers_of, tell_time
+    from headway.runtime.cache.reading import barriers_of, counts_still, tell_time
 
     yield from tell_time(core)
     entry = core.decode(blob, policy)
     if entry is None or choose(entry, core.now(), policy) is Choice.LOOK or core.now() >= entry.fresh_until:
         return None
+    known = core.barriers
     yield from barriers_of(core, entry, ())
-    return None if core.barred(entry.stamp, entry.tags) or core.untold.has(key, entry.tags) else entry
+    return entry if counts_still(core, key, entry, known) else None
 
 
 def ask_source(core: Core, source: Callable[[], Any], policy: Policy, lease: Lease) -> Steps[Entry]:

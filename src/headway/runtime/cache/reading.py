@@ -170,6 +170,7 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
     """The remote level's entry, fresh or stale; None when there is none that counts, or the level is down."""
     if not core.remote or core.untold.has(key, policy.tags):
         return None
+    known = core.barriers
     try:
         if core.clock.unsure(core.now()):
             yield from tell_time(core)
@@ -192,7 +193,18 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
         if core.strict:
             raise
         return None
-    return None if core.barred(entry.stamp, entry.tags) or core.untold.has(key, entry.tags) else entry
+    return entry if counts_still(core, key, entry, known) else None
+
+
+def counts_still(core: Core, key: str, entry: Entry, known: dict[str, float]) -> bool:
+    """
+    Whether a remote entry was invalidated neither here nor, as far as is known, elsewhere.
+
+    Args:
+        known: the cache's barriers before those of the entry were asked for: a flush may have come between.
+    """
+    barred = entry.barred(known) or (known is not core.barriers and entry.barred(core.barriers))
+    return not barred and not core.untold.has(key, entry.tags)
 
 
 def barriers_of(core: Core, entry: Entry, just_asked: Sequence[str], *, sure: bool = False) -> Steps[None]:

@@ -12,22 +12,22 @@ class Script:
 
     Args:
         name: its file's.
-        before: the file of a function that it uses, and that is sent with it.
+        *before: the files of functions that it uses, and that are sent with it.
         package: where the files are.
     """
 
-    def __init__(self, name: str, package: str = __package__, *, before: str | None = None) -> None:
+    def __init__(self, name: str, *before: str, package: str = __package__) -> None:
         self.name = name
         files = resources.files(package).joinpath("lua")
-        parts = (name,) if before is None else (before, name)
+        parts = (*before, name)
         self.text = "".join(files.joinpath(f"{each}.lua").read_text(encoding="utf-8") for each in parts)
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-ACQUIRE = Script("acquire", before="stamp_of")
-STORE = Script("store", before="stamp_of")
-PUT = Script("put", before="written")
-SWAP = Script("swap", before="written")
+ACQUIRE = Script("acquire", "stamp_of")
+STORE = Script("store", "stamp_of")
+PUT = Script("put", "written")
+SWAP = Script("swap", "stamp_of", "written")
 INVALIDATE = Script("invalidate")
 BAR = Script("bar")
 SLIDE = Script("slide")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from headway.runtime.cache import wire
 from headway.runtime.cache.effects import Ask, Run
 from headway.runtime.cache.entry import Entry
-from headway.runtime.cache.reading import barriers_of, tell_time
-from headway.runtime.cache.scripts import SWAP
+from headway.runtime.cache.reading import tell_time
+from headway.runtime.cache.scripts import READ, SWAP
 from headway.runtime.cache.untold import EVERYTHING
 from headway.runtime.cache.writing import FENCE_MS, keep_own
 
@@ -44,7 +44,7 @@ def swap(core: Core, key: str, change: Change, policy: Policy) -> Steps[bool]:
             made = change(entry)
             if made is None:
                 return False
-            if (yield from written(core, key, made, (seen, entry is not None), policy, flight)):
+            if (yield from written(core, key, made, (seen, entry), policy, flight)):
                 return True
     finally:
         core.unwatch(flight)
@@ -62,22 +62,29 @@ def standing(core: Core, key: str, policy: Policy) -> Steps[tuple[Any, Entry | N
         entry = core.peek(key)
         return entry, entry if entry is not None and core.now() < entry.fresh_until else None
     yield from tell_time(core)
-    blob = yield Ask("GET", core.value_key(key))
+    # Barriers are asked for, not remembered: an invalidation elsewhere counts from its reply on, and its message may be
+    # on its way still.
+    asked = (EVERYTHING, *policy.tags)
+    reply = yield Run(READ, [core.value_key(key), *map(core.barrier_key, asked)])
+    blob, *marks = reply if isinstance(reply, list) else (reply,)
     if blob is None:
         return 0.0, None
     entry = core.decode(blob, policy)
     stamp = wire.times(blob)[1] if len(blob) > wire.TIMES_BYTES and blob[16:18] == wire.MAGIC else 0.0
     if entry is None or core.now() >= entry.fresh_until:
         return stamp, None
-    yield from barriers_of(core, entry, ())
-    return stamp, None if core.barred(entry.stamp, entry.tags) or core.untold.has(key, entry.tags) else entry
+    others = [tag for tag in entry.tags if tag not in asked]
+    if others:
+        marks += yield Ask("MGET", *map(core.barrier_key, others))
+    barred = any(mark is not None and float(mark) >= stamp for mark in marks)
+    return stamp, None if barred or core.untold.has(key, entry.tags) else entry
 
 
 def written(
-    core: Core, key: str, made: tuple[Any, float], seen: tuple[Any, bool], policy: Policy, flight: Flight
+    core: Core, key: str, made: tuple[Any, float], seen: tuple[Any, Entry | None], policy: Policy, flight: Flight
 ) -> Steps[bool]:
-    """Whether the value could be written in the place of what was seen; `seen` also says whether that counted."""
-    (value, ttl_s), (mark, counted) = made, seen
+    """Whether the value could be written in the place of what was seen: its mark, and the entry if that counted."""
+    (value, ttl_s), (mark, entry) = made, seen
     body = wire.body(
         value, codec=core.codec, delta_s=0.0, tags=policy.tags, compress_over_bytes=policy.compress_over_bytes
     )
@@ -89,10 +96,10 @@ def written(
         core.lease_key(key),
         core.fence_key(key),
         core.clock_key,
-        core.barrier_key(EVERYTHING),
+        *(() if entry is None else map(core.barrier_key, (EVERYTHING, *entry.tags))),
     ]
     times_ms = (f"{1000 * ttl_s:.3f}", f"{1000 * policy.grace_s:.3f}")
-    told = (FENCE_MS, core.channel, core.message("key", [key]), f"{mark:.0f}", int(counted))
+    told = (FENCE_MS, core.channel, core.message("key", [key]), f"{mark:.0f}")
     asked_at = core.now()
     reply = yield Run(SWAP, names, *times_ms, body, *told)
     if not reply:

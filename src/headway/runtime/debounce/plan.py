@@ -10,9 +10,9 @@ import msgspec
 
 from headway.runtime.cache.scripts import Script
 
-CALL = Script("call", __package__)
-CLAIM = Script("claim", __package__)
-DONE = Script("done", __package__)
+CALL = Script("call", package=__package__)
+CLAIM = Script("claim", package=__package__)
+DONE = Script("done", package=__package__)
 
 MOST_TRIES = 5
 """An act whose handler raises is tried again after its lease; after so many times it is dropped, and that is logged."""
