@@ -54,6 +54,25 @@ def test_lines_count_in_the_phase_of_their_own_time(edge: Edge, log: Path) -> No
     assert window.seconds == {0: [0, 1], 1: [1, 0], 2: [1, 1]}
 
 
+def test_no_more_lines_wait_for_the_end_of_the_load_than_may(
+    edge: Edge, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest are parsed meanwhile, in their order; all are in the end, whatever a line's length."""
+    monkeypatch.setattr("headway.evidence.edge.MOST_KEPT_BYTES", 2_000)
+    edge.begin(PHASE, 100.0)
+    add(log, line(100.1, "HIT") * 100 + line(101.1, "MISS"))
+    edge.sample(102.0)
+    (window,) = edge.windows
+    assert 80 < window.by_status["HIT"] < 100
+    assert window.by_status["MISS"] == 0
+    add(log, b"x" * (3 << 20) + b"\n")
+    edge.sample(103.0)
+    edge.end(PHASE, 103.0)
+    edge.close()
+    assert window.by_status == {"HIT": 100, "MISS": 1}
+    assert window.unread == 1
+
+
 def test_half_a_line_waits_for_its_other_half(edge: Edge, log: Path) -> None:
     """nginx may be in the middle of a write when the log is read."""
     edge.begin(PHASE, 100.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from headway.model import Phase
 
 LINE_MAX_BYTES = 1 << 16
+MOST_KEPT_BYTES = 24 << 20
+"""Lines of a phase wait to be parsed when its load has ended, which is cheaper for the service; not more than these."""
+LINE_OBJECT_BYTES = 48
 FROM_CACHE = frozenset({"HIT", "STALE", "UPDATING", "REVALIDATED"})
 """Answers whose body came from the cache. REVALIDATED asked the origin, which said: still good."""
 FROM_ORIGIN = frozenset({"MISS", "EXPIRED", "BYPASS", "SCARCE"})
@@ -57,6 +60,8 @@ class Edge(Collector):
         super().__init__()
         self._file = log
         self._log: Following | None = None
+        self._kept: deque[bytes | None] = deque()
+        self._kept_bytes = 0
         self.windows: list[Window] = []
 
     def check(self) -> SourceState:
@@ -74,7 +79,7 @@ class Edge(Collector):
         self.windows.append(Window(phase=phase.name, begun_s=at_s))
 
     def sample(self, at_s: float) -> None:
-        self._follow()
+        self._follow(MOST_KEPT_BYTES)
 
     def end(self, phase: Phase, at_s: float) -> None:
         self._follow()
@@ -92,14 +97,15 @@ class Edge(Collector):
         if self._log is not None:
             self._log.close()
 
-    def _follow(self) -> None:
+    def _follow(self, keep_bytes: int = 0) -> None:
+        """Read what was added, and parse the oldest lines, but for so much."""
         if self._log is None:
             return
         for line in self._log.lines():
-            if line is None:
-                self._unread()
-            else:
-                self._line(line)
+            self._kept.append(line)
+            self._kept_bytes += len(line or b"") + LINE_OBJECT_BYTES
+            self._parse(keep_bytes)
+        self._parse(keep_bytes)
         match self._log.turned:
             case Turned.ROTATED:
                 self.remark = "the log was rotated during the run, and followed"
@@ -108,6 +114,15 @@ class Edge(Collector):
                 if self.windows:
                     self.lower_bound_phases.add(self.windows[-1].phase)
         self._log.turned = Turned.NOT
+
+    def _parse(self, keep_bytes: int) -> None:
+        while self._kept_bytes > keep_bytes:
+            line = self._kept.popleft()
+            self._kept_bytes -= len(line or b"") + LINE_OBJECT_BYTES
+            if line is None:
+                self._unread()
+            else:
+                self._line(line)
 
     def _line(self, line: bytes) -> None:
         read = parse(line)
