@@ -29,7 +29,7 @@ class Node:
     """
     One server with settings of its own, without a password, on this machine alone.
 
-    `within`: what its command line begins with, as DelayedLink.inside says.
+    `within`: what its command line begins with, as DelayedLink.near says.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ def link() -> Iterator[DelayedLink]:
 def test_workers_behind_a_slow_line_begin_together_and_are_counted_exactly(link: DelayedLink, tmp_path: Path) -> None:
     """Two workers 14 ms away: their clock is found within what is said of it, though the way back is six times as
     long; the line's delay is in the times; what the service counted is what was planned, to the request."""
-    near = link.inside(link.near)
+    near = link.near
     (tmp_path / "far.toml").write_text(SCENARIO)
     service = subprocess.Popen(
         [*near, sys.executable, "-c", SERVICE, NEAR], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -72,7 +72,7 @@ def test_workers_behind_a_slow_line_begin_together_and_are_counted_exactly(link:
     try:
         assert service.stdout is not None
         assert service.stdout.readline() == "ready\n"
-        cluster = DaskCluster(tmp_path, host=NEAR, scheduler_in=near, workers_in=link.inside(link.far))
+        cluster = DaskCluster(tmp_path, host=NEAR, scheduler_in=near, workers_in=link.far)
         cluster.add(2)
         ran = subprocess.run(
             [*near, *HEADWAY, "run", str(tmp_path / "far.toml"), "--against", f"http://{NEAR}:8080", "--no-answers",

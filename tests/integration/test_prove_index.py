@@ -58,15 +58,28 @@ def test_an_index_that_does_nothing_is_not_worth_it(posts_url: str, tmp_path: Pa
 
 def test_writes_can_make_an_index_not_worth_it(posts_url: str, tmp_path: Path) -> None:
     """What many writes pay outweighs what one read saves. Each writes enough to be told from the machine's noise."""
-    many = "INSERT INTO posts (user_id, title, created_at) SELECT n, 'title', now() FROM generate_series(1, 2000) n"
+    many = "INSERT INTO posts (user_id, title, created_at) SELECT n, 'title', now() FROM generate_series(1, 500) n"
     run = proving.evidence(
         tmp_path, proving.statement("1", proving.READ, calls=1),
-        proving.statement("2", many, rows_per_call=2_000, calls=1_000_000),
+        proving.statement("2", many, rows_per_call=500, calls=1_000_000),
     )  # fmt: skip
     finding = proving.finding("user_id")
-    found = index.prove(finding, finding.remedies[0], proving.grounds(run, posts_url, tmp_path))
+    found = index.prove(finding, finding.remedies[0], proving.grounds(run, posts_url, tmp_path, budget_s=20.0))
     assert found.state is ProofState.NOT_WORTH_IT, found.reason
     assert "writes pay" in found.reason
+
+
+def test_writes_too_slow_to_be_priced_leave_an_index_unproven(posts_url: str, tmp_path: Path) -> None:
+    """A price that could not be measured is not a price of nothing."""
+    slow = "INSERT INTO posts (user_id, title, created_at) SELECT n, pg_sleep(0.1)::text, now() FROM generate_series(1, 5) n"
+    run = proving.evidence(
+        tmp_path, proving.statement("1", proving.READ), proving.statement("2", slow, rows_per_call=5)
+    )
+    finding = proving.finding("user_id")
+    found = index.prove(finding, finding.remedies[0], proving.grounds(run, posts_url, tmp_path))
+    assert found.state is ProofState.UNPROVEN, found.reason
+    assert "what its writes would pay" in found.reason
+    assert "--budget" in found.reason
 
 
 @pytest.mark.parametrize(

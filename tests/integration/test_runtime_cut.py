@@ -75,9 +75,9 @@ def test_a_cut_network_holds_nobody_and_what_was_forgotten_is_told_after_it(
     """
     room = service_room / "cut"
     room.mkdir(mode=0o711)
-    server = Node(room, "far", within=link.inside(link.far), host=FAR)
+    server = Node(room, "far", within=link.far, host=FAR)
     service = subprocess.Popen(
-        [*link.inside(link.near), sys.executable, "-c", SERVICE, server.url],
+        [*link.near, sys.executable, "-c", SERVICE, server.url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -32,11 +32,14 @@ KNOWN = FROM_CACHE | FROM_ORIGIN | {"-"}
 _NAME, _NUMBER = rb'"[a-z_]++":', rb"(?:0|[1-9]\d*+)(?:\.\d++)?"
 _VALUE = rb'(?:"[ !#-\[\]-~]*+"|' + _NUMBER + rb")"
 _USUAL = re.compile(
-    rb'\{"msec":(' + _NUMBER + rb"),(?:(?!\"upstream_|\"msec\")" + _NAME + _VALUE + rb",)*+"
-    rb'"upstream_cache_status":"([A-Z-]*+)"(?:,(?!"upstream_|"msec")' + _NAME + _VALUE + rb")*+"
+    rb'\{"msec":(' + _NUMBER + rb"),(?:(?!\"upstream_|\"msec\")" + _NAME + _VALUE + rb",)*"
+    rb'"upstream_cache_status":"([A-Z-]*+)"(?:,(?!"upstream_|"msec")' + _NAME + _VALUE + rb")*"
     rb'(?:,"upstream_response_time":"([ !#-\[\]-~]*+)")?\}'
 )
-"""A line in the order docs/evidence.md shows, of plain ASCII without escapes: read thus in a third of JSON's time."""
+"""
+A line in the order docs/evidence.md shows, of plain ASCII without escapes: read thus in a third of JSON's time. The
+groups are not possessive: Python 3.11.2 then finds no line usual.
+"""
 
 
 @dataclass(kw_only=True)

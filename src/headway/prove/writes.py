@@ -45,6 +45,7 @@ def price(
         private: the server is Headway's own: a checkpoint may be forced, to count full-page images as after one.
 
     Raises:
+        OutOfBudget: a round of them takes too long.
         psycopg.Error: the connection is lost.
     """
     wanted = trial.neighbours(evidence, table, (), writes=True, most=MOST_WRITES)
@@ -66,7 +67,7 @@ def price(
     try:
         turns, remark = trial.in_turns(session, kept, [index], budget_s=budget_s, seed=seed)
     except trial.OutOfBudget as exc:
-        return WritePrice(prices=(), extra_ns=(0.0, 0.0, 0.0), notes=(*notes, f"writes not priced: {exc}"))
+        raise trial.OutOfBudget(f"what its writes would pay could not be measured: {exc}") from exc
     prices = [each for one in turns for each in _prices(session, one, index)]
     extra = [0.0, 0.0, 0.0]
     calls = _calls(evidence)
