@@ -71,7 +71,7 @@ def test_writes_can_make_an_index_not_worth_it(posts_url: str, tmp_path: Path) -
 
 def test_writes_too_slow_to_be_priced_leave_an_index_unproven(posts_url: str, tmp_path: Path) -> None:
     """A price that could not be measured is not a price of nothing."""
-    slow = "INSERT INTO posts (user_id, title, created_at) SELECT n, pg_sleep(0.1)::text, now() FROM generate_series(1, 5) n"
+    slow = "INSERT INTO posts (user_id, title, created_at) SELECT 1, pg_sleep(0.1), now() FROM generate_series(1, 5)"
     run = proving.evidence(
         tmp_path, proving.statement("1", proving.READ), proving.statement("2", slow, rows_per_call=5)
     )
