@@ -165,17 +165,24 @@ def test_a_loop_without_frames_of_its_own_is_known_by_what_starts_it(tmp_path: P
 def test_a_process_that_may_not_be_read_is_refused_before_any_load() -> None:
     """Where the right is missing, one error says so and how it is given; no load has been made."""
     if os.geteuid() != 0:
-        pid = 1  # anybody else's
-        profiler = Profiler((("app", pid),), wanted=True)
-        with pytest.raises(SourceRefused):
-            profiler.check()
+        secret = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); print('ready', flush=True); input()"
+        with subprocess.Popen(
+            [sys.executable, "-c", secret], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as child:  # PR_SET_DUMPABLE 0: nobody but root may read it
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            try:
+                with pytest.raises(SourceRefused):
+                    Profiler((("app", child.pid),), wanted=True).check()
+            finally:
+                child.kill()
         return
     # As an account without rights over root's processes. It may not read every interpreter's files either: what the
     # check imports is imported before.
     profiler = Profiler((("app", os.getpid()),), wanted=True)
     profiler.check()
-    child = os.fork()
-    if child == 0:
+    forked = os.fork()
+    if forked == 0:
         os.setgid(65534)
         os.setuid(65534)
         try:
@@ -185,7 +192,7 @@ def test_a_process_that_may_not_be_read_is_refused_before_any_load() -> None:
         except BaseException:  # noqa: BLE001 - a child must not go on as the test program
             os._exit(8)
         os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 7
 
 
 def test_another_language_is_sampled_by_perf_where_that_can_be_and_said_where_not(

@@ -179,8 +179,9 @@ def count(tally: _Tally, seen: Iterable[Seen]) -> None:
     """
     Add one burst: each store takes the latest read of its key not older than STORED_WITHIN_S as its miss.
 
-    Of the same connection, if there is one; connections may be pooled. Reads so near to the burst's end that a store
-    could still have followed, as the burst's slowest did, are left undecided, hits and misses alike.
+    Of any connection, as connections may be pooled: between a miss and its store nobody else's read hits either. Reads
+    so near to the burst's end that a store could still have followed, as the burst's slowest did, are left undecided,
+    hits and misses alike.
     """
     burst = list(seen)
     if not burst:
@@ -214,8 +215,7 @@ def _one(
         there.add(key)
         recent = [read for read in reads.waiting if each.at_s - read[0].at_s <= STORED_WITHIN_S]
         if recent:
-            own = [read for read in recent if read[0].client == each.client]
-            found = (own or recent)[-1]
+            found = recent[-1]
             reads.waiting.remove(found)
             reads.missed.append(found[0])
             gaps_s.append(each.at_s - found[0].at_s)
