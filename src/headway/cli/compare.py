@@ -21,56 +21,75 @@ EXAMPLES = options.examples(
 )
 
 
+AArgument = Annotated[
+    str | None, typer.Argument(help="A run: id, folder, latest, latest~1; several rounds with commas between.")
+]
+BArgument = Annotated[str | None, typer.Argument(help="The run to compare with A.")]
+SameRunnerOption = Annotated[
+    bool, typer.Option("--same-runner", help="Refuse runs not known to have been made on one machine.")
+]
+MattersOption = Annotated[
+    float, typer.Option("--matters", min=0, metavar="PERCENT", help="The smallest difference that matters.")
+]
+MattersMsOption = Annotated[
+    float, typer.Option("--matters-ms", min=0, metavar="MS", help="A latency must differ by as much too.")
+]
+MattersErrorsOption = Annotated[
+    float, typer.Option("--matters-errors", min=0, metavar="POINTS", help="The same of error rates, in points.")
+]
+QuantileOption = Annotated[
+    list[float] | None,
+    typer.Option("--quantile", min=1, max=99.999, help="A percentile to compare, in place of the usual ones."),
+]
+PinOption = Annotated[str | None, typer.Option("--pin", metavar="RUN", help="Pin this run as the baseline.")]
+BaselineOption = Annotated[bool, typer.Option("--baseline", help="Compare A with the pinned run.")]
+BaselineFileOption = Annotated[Path | None, typer.Option("--baseline-file", help="Default: .headway/baseline.json.")]
+TrendOption = Annotated[
+    bool, typer.Option("--trend", help="The way runs of the same traffic and load as A (latest) have gone.")
+]
+InterleaveOption = Annotated[
+    Path | None, typer.Option("--interleave", metavar="SCENARIO", help="Load two services in turns, then compare.")
+]
+AUrlOption = Annotated[str | None, typer.Option("--a", metavar="URL", help="The first service.")]
+BUrlOption = Annotated[str | None, typer.Option("--b", metavar="URL", help="The second one.")]
+ARevOption = Annotated[str | None, typer.Option("--a-rev", metavar="REV", help="The first one's git revision.")]
+BRevOption = Annotated[str | None, typer.Option("--b-rev", metavar="REV", help="The second one's.")]
+StartOption = Annotated[
+    str | None, typer.Option("--start", metavar="COMMAND", help="Serves a revision on {port}, from its folder.")
+]
+PrepareOption = Annotated[
+    str | None, typer.Option("--prepare", metavar="COMMAND", help="Run before, to its end, in its folder.")
+]
+PatienceOption = Annotated[float, typer.Option("--patience", min=1, help="Seconds until a revision has to answer.")]
+RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Runs of A and of B each.")]
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the comparison there as a page as well.")]
+
+
 @options.flattened
 def compare(
     *,
     asked: options.Asked,
-    a: Annotated[
-        str | None, typer.Argument(help="A run: id, folder, latest, latest~1; several rounds with commas between.")
-    ] = None,
-    b: Annotated[str | None, typer.Argument(help="The run to compare with A.")] = None,
-    same_runner: Annotated[
-        bool, typer.Option("--same-runner", help="Refuse runs not known to have been made on one machine.")
-    ] = False,
-    matters: Annotated[
-        float, typer.Option("--matters", min=0, metavar="PERCENT", help="The smallest difference that matters.")
-    ] = 5.0,
-    matters_ms: Annotated[
-        float, typer.Option("--matters-ms", min=0, metavar="MS", help="A latency must differ by as much too.")
-    ] = 1.0,
-    matters_errors: Annotated[
-        float, typer.Option("--matters-errors", min=0, metavar="POINTS", help="The same of error rates, in points.")
-    ] = 0.1,
-    quantile: Annotated[
-        list[float] | None,
-        typer.Option("--quantile", min=1, max=99.999, help="A percentile to compare, in place of the usual ones."),
-    ] = None,
-    pin: Annotated[str | None, typer.Option("--pin", metavar="RUN", help="Pin this run as the baseline.")] = None,
-    baseline: Annotated[bool, typer.Option("--baseline", help="Compare A with the pinned run.")] = False,
-    baseline_file: Annotated[
-        Path | None, typer.Option("--baseline-file", help="Default: .headway/baseline.json.")
-    ] = None,
-    trend: Annotated[
-        bool, typer.Option("--trend", help="The way runs of the same traffic and load as A (latest) have gone.")
-    ] = False,
-    interleave: Annotated[
-        Path | None, typer.Option("--interleave", metavar="SCENARIO", help="Load two services in turns, then compare.")
-    ] = None,
-    a_url: Annotated[str | None, typer.Option("--a", metavar="URL", help="The first service.")] = None,
-    b_url: Annotated[str | None, typer.Option("--b", metavar="URL", help="The second one.")] = None,
-    a_rev: Annotated[str | None, typer.Option("--a-rev", metavar="REV", help="The first one's git revision.")] = None,
-    b_rev: Annotated[str | None, typer.Option("--b-rev", metavar="REV", help="The second one's.")] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="COMMAND", help="Serves a revision on {port}, from its folder.")
-    ] = None,
-    prepare: Annotated[
-        str | None, typer.Option("--prepare", metavar="COMMAND", help="Run before, to its end, in its folder.")
-    ] = None,
-    patience: Annotated[
-        float, typer.Option("--patience", min=1, help="Seconds until a revision has to answer.")
-    ] = 60.0,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Runs of A and of B each.")] = 6,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the comparison there as a page as well.")] = None,
+    a: AArgument = None,
+    b: BArgument = None,
+    same_runner: SameRunnerOption = False,
+    matters: MattersOption = 5.0,
+    matters_ms: MattersMsOption = 1.0,
+    matters_errors: MattersErrorsOption = 0.1,
+    quantile: QuantileOption = None,
+    pin: PinOption = None,
+    baseline: BaselineOption = False,
+    baseline_file: BaselineFileOption = None,
+    trend: TrendOption = False,
+    interleave: InterleaveOption = None,
+    a_url: AUrlOption = None,
+    b_url: BUrlOption = None,
+    a_rev: ARevOption = None,
+    b_rev: BRevOption = None,
+    start: StartOption = None,
+    prepare: PrepareOption = None,
+    patience: PatienceOption = 60.0,
+    rounds: RoundsOption = 6,
+    html: HtmlOption = None,
     format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,
 ) -> None:

@@ -19,42 +19,56 @@ EXAMPLES = options.examples(
 )
 
 
+OpenapiOption = Annotated[
+    str | None, typer.Option("--openapi", metavar="FILE|URL", help="OpenAPI 3 document, JSON or YAML.")
+]
+HarOption = Annotated[Path | None, typer.Option("--har", metavar="FILE", help="HTTP archive saved by a browser.")]
+AccessLogOption = Annotated[
+    list[Path] | None,
+    typer.Option("--access-log", metavar="FILE", help="nginx log, combined or JSON, also .gz; may be repeated."),
+]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="What the service is called; default: its source's word for it.")
+]
+ScenarioOption = Annotated[
+    Path | None, typer.Option("--scenario", metavar="FILE", help="Write the scenario there, and no increment.")
+]
+WritesOption = Annotated[
+    bool, typer.Option("--writes", help="Include what writes: POST, PUT, PATCH, DELETE. OpenAPI and HAR.")
+]
+HostOption = Annotated[
+    str | None, typer.Option("--host", help="HAR: the host to load; default: that of the first page.")
+]
+ReplayOption = Annotated[
+    float | None,
+    typer.Option("--replay", metavar="SPEED", min=0.001, max=1000, help="Log: send its arrivals, N times as fast."),
+]
+MinutesOption = Annotated[
+    float, typer.Option("--minutes", min=0.1, help="Log: how much of it to replay: its busiest stretch.")
+]
+AgainstOption = Annotated[
+    str | None, typer.Option("--against", metavar="URL", help="The service's address, for the next command.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+SchemaOption = Annotated[
+    bool, typer.Option("--schema", help="Print the scenario file's JSON Schema, and write nothing.")
+]
+
+
 def init(
     *,
-    openapi: Annotated[
-        str | None, typer.Option("--openapi", metavar="FILE|URL", help="OpenAPI 3 document, JSON or YAML.")
-    ] = None,
-    har: Annotated[Path | None, typer.Option("--har", metavar="FILE", help="HTTP archive saved by a browser.")] = None,
-    access_log: Annotated[
-        list[Path] | None,
-        typer.Option("--access-log", metavar="FILE", help="nginx log, combined or JSON, also .gz; may be repeated."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="What the service is called; default: its source's word for it.")
-    ] = None,
-    scenario: Annotated[
-        Path | None, typer.Option("--scenario", metavar="FILE", help="Write the scenario there, and no increment.")
-    ] = None,
-    writes: Annotated[
-        bool, typer.Option("--writes", help="Include what writes: POST, PUT, PATCH, DELETE. OpenAPI and HAR.")
-    ] = False,
-    host: Annotated[
-        str | None, typer.Option("--host", help="HAR: the host to load; default: that of the first page.")
-    ] = None,
-    replay: Annotated[
-        float | None,
-        typer.Option("--replay", metavar="SPEED", min=0.001, max=1000, help="Log: send its arrivals, N times as fast."),
-    ] = None,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, help="Log: how much of it to replay: its busiest stretch.")
-    ] = 15.0,
-    against: Annotated[
-        str | None, typer.Option("--against", metavar="URL", help="The service's address, for the next command.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the scenario file's JSON Schema, and write nothing.")
-    ] = False,
+    openapi: OpenapiOption = None,
+    har: HarOption = None,
+    access_log: AccessLogOption = None,
+    name: NameOption = None,
+    scenario: ScenarioOption = None,
+    writes: WritesOption = False,
+    host: HostOption = None,
+    replay: ReplayOption = None,
+    minutes: MinutesOption = 15.0,
+    against: AgainstOption = None,
+    force: ForceOption = False,
+    schema: SchemaOption = False,
     root: options.RootOption = HERE,
     format: options.FormatOption = Format.TEXT,
     output: options.OutputOption = None,

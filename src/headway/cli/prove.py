@@ -29,34 +29,43 @@ NO_PLACE = (
 )
 
 
+RunArgument = Annotated[str | None, typer.Argument(help="The run: id, folder, latest, latest~1.")]
+FindingsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Findings: numbers as ranked, fingerprints, rules; default: all.")
+]
+ApplyOption = Annotated[
+    bool, typer.Option("--apply", help="Put in place on the real system what proved worth it, where Headway can.")
+]
+StagingUrlOption = Annotated[
+    str | None,
+    typer.Option("--staging-url", envvar="HEADWAY_STAGING_URL", help="PostgreSQL that may be changed at will."),
+]
+CopyOption = Annotated[
+    str | None,
+    typer.Option("--copy", metavar="backup|template", help="Copy the database: pg_basebackup, or on its server."),
+]
+ServiceCommandOption = Annotated[
+    str | None,
+    typer.Option(
+        "--service-command",
+        help="Starts your service on {port} with {database_url}, so that its endpoints are measured too.",
+    ),
+]
+BudgetOption = Annotated[float, typer.Option("--budget", min=5, help="Seconds one proof may take, about.")]
+WorkOption = Annotated[Path | None, typer.Option("--work", file_okay=False, help="Folder for a copy's files.")]
+LedgerOption = Annotated[bool, typer.Option("--ledger", help="Show how estimates compare with what was measured.")]
+
+
 def prove(
-    run: Annotated[str | None, typer.Argument(help="The run: id, folder, latest, latest~1.")] = None,
-    findings: Annotated[
-        list[str] | None, typer.Argument(help="Findings: numbers as ranked, fingerprints, rules; default: all.")
-    ] = None,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Put in place on the real system what proved worth it, where Headway can.")
-    ] = False,
-    staging_url: Annotated[
-        str | None,
-        typer.Option("--staging-url", envvar="HEADWAY_STAGING_URL", help="PostgreSQL that may be changed at will."),
-    ] = None,
-    copy: Annotated[
-        str | None,
-        typer.Option("--copy", metavar="backup|template", help="Copy the database: pg_basebackup, or on its server."),
-    ] = None,
-    service_command: Annotated[
-        str | None,
-        typer.Option(
-            "--service-command",
-            help="Starts your service on {port} with {database_url}, so that its endpoints are measured too.",
-        ),
-    ] = None,
-    budget: Annotated[float, typer.Option("--budget", min=5, help="Seconds one proof may take, about.")] = 60.0,
-    work: Annotated[Path | None, typer.Option("--work", file_okay=False, help="Folder for a copy's files.")] = None,
-    ledger: Annotated[
-        bool, typer.Option("--ledger", help="Show how estimates compare with what was measured.")
-    ] = False,
+    run: RunArgument = None,
+    findings: FindingsArgument = None,
+    apply: ApplyOption = False,
+    staging_url: StagingUrlOption = None,
+    copy: CopyOption = None,
+    service_command: ServiceCommandOption = None,
+    budget: BudgetOption = 60.0,
+    work: WorkOption = None,
+    ledger: LedgerOption = False,
     lab: options.LabOption = False,
     against: options.AgainstOption = None,
     database_url: options.DatabaseOption = None,

@@ -37,7 +37,7 @@ STORED_WITHIN_S = 0.25
 the server's own count then shows."""
 HANDSHAKE = ("hello", "client|setname", "client|setinfo", "client|setinfo")
 """What a new connection of redis-py sends of its own."""
-_LINE = re.compile(rb'\+?(\d+\.\d+) \[\d+ (.*?)\] "((?:[^"\\]|\\.)*)"(.*)', re.DOTALL)
+_LINE = re.compile(rb'\+?(\d+\.\d+) \[\d+ .*?\] "((?:[^"\\]|\\.)*)"(.*)', re.DOTALL)
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _LONGEST_LINE = 4_096
 """Keys stand at a line's beginning; what is behind it are values, and is not looked at."""
@@ -48,7 +48,6 @@ class Seen:
     """One command of a burst."""
 
     at_s: float
-    client: bytes
     command: str
     keys: tuple[bytes, ...]
 
@@ -159,12 +158,12 @@ def parsed(line: bytes) -> Seen | None:
     match = _LINE.match(line)
     if match is None:
         return None
-    command = match[3].decode("ascii", "backslashreplace").upper()
-    keys = keys_of(command, _WORD.findall(match[4]))
+    command = match[2].decode("ascii", "backslashreplace").upper()
+    keys = keys_of(command, _WORD.findall(match[3]))
     if not keys:
         return None
     most = len(keys) if command in READS | DROPS | EVERY_SECOND else 1
-    return Seen(at_s=float(match[1]), client=match[2], command=command, keys=tuple(keys[:most]))
+    return Seen(at_s=float(match[1]), command=command, keys=tuple(keys[:most]))
 
 
 @dataclass(kw_only=True)
@@ -213,12 +212,10 @@ def _one(
     elif each.command in STORES:
         tally.writes[key] += 1
         there.add(key)
-        recent = [read for read in reads.waiting if each.at_s - read[0].at_s <= STORED_WITHIN_S]
-        if recent:
-            found = recent[-1]
-            reads.waiting.remove(found)
-            reads.missed.append(found[0])
-            gaps_s.append(each.at_s - found[0].at_s)
+        if reads.waiting and each.at_s - reads.waiting[-1][0].at_s <= STORED_WITHIN_S:
+            missed, _ = reads.waiting.pop()
+            reads.missed.append(missed)
+            gaps_s.append(each.at_s - missed.at_s)
     elif each.command in DROPS:
         tally.writes[key] += 1
         there.discard(key)

@@ -177,8 +177,7 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
         # Without a local level the promise is that the next read sees it: a message may be on its way still.
         unknown = core.unknown_barriers(policy.tags, sure=not policy.local)
         if unknown:
-            reply = yield Run(READ, [core.value_key(key), *map(core.barrier_key, unknown)])
-            blob, *marks = reply if isinstance(reply, list) else (reply, *[None] * len(unknown))
+            blob, marks = yield from with_barriers(core, key, unknown)
             core.learn_barriers(unknown, marks)
         else:
             blob = yield Ask("GET", core.value_key(key))
@@ -194,6 +193,13 @@ def read(core: Core, key: str, policy: Policy) -> Steps[Entry | None]:
             raise
         return None
     return entry if counts_still(core, key, entry, known) else None
+
+
+def with_barriers(core: Core, key: str, tags: Sequence[str]) -> Steps[tuple[Any, list[Any]]]:
+    """The remote level's bytes of a key and the barrier of each tag, None for what is not there, in one round trip."""
+    reply = yield Run(READ, [core.value_key(key), *map(core.barrier_key, tags)])
+    blob, *marks = reply if isinstance(reply, list) else (reply, *[None] * len(tags))
+    return blob, marks
 
 
 def counts_still(core: Core, key: str, entry: Entry, known: dict[str, float]) -> bool:

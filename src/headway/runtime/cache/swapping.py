@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from headway.runtime.cache import wire
 from headway.runtime.cache.effects import Ask, Run
 from headway.runtime.cache.entry import Entry
-from headway.runtime.cache.reading import tell_time
-from headway.runtime.cache.scripts import READ, SWAP
+from headway.runtime.cache.reading import tell_time, with_barriers
+from headway.runtime.cache.scripts import SWAP
 from headway.runtime.cache.untold import EVERYTHING
 from headway.runtime.cache.writing import FENCE_MS, keep_own
 
@@ -65,8 +65,7 @@ def standing(core: Core, key: str, policy: Policy) -> Steps[tuple[Any, Entry | N
     # Barriers are asked for, not remembered: an invalidation elsewhere counts from its reply on, and its message may be
     # on its way still.
     asked = (EVERYTHING, *policy.tags)
-    reply = yield Run(READ, [core.value_key(key), *map(core.barrier_key, asked)])
-    blob, *marks = reply if isinstance(reply, list) else (reply,)
+    blob, marks = yield from with_barriers(core, key, asked)
     if blob is None:
         return 0.0, None
     entry = core.decode(blob, policy)
