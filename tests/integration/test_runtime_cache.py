@@ -265,12 +265,12 @@ async def test_a_new_version_does_not_see_the_old_one(valkey_url: str) -> None:
 @pytest.mark.parametrize("local", [True, False])
 async def test_stale_is_served_while_one_refreshes(valkey_url: str, local: bool) -> None:
     """Past its ttl, within stale_s: nobody waits, one load, and then the new value; without a local level as well."""
-    policy = PLAIN.but(ttl_s=0.05, stale_s=5, local=local)
+    policy = PLAIN.but(ttl_s=0.5, stale_s=5, local=local)
     async with caches(valkey_url, 2) as made:
         source = Source()
         for one in made:
             await one.get_or_set("k", source, policy)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.6)
         gate = asyncio.Event()
 
         async def gated() -> int:
