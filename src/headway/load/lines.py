@@ -126,8 +126,8 @@ class Lines(ABC):
         self._timer.close()
 
     def _alarmed(self) -> None:
+        """Nothing else: the poller wakes the engine behind its batch, when what has been answered is known."""
         self._armed_ns = NEVER
-        self.wake()
 
     def _rearm(self) -> None:
         """The poller has nothing to do: wake when something is due next."""

@@ -114,14 +114,17 @@ class OpenEngine(Engine):
         self._take(connection)
 
     def freed(self, connection: Connection, now_ns: int) -> None:
-        del now_ns  # what is due has its own time
+        due_ns = self._began_ns + self._front.due_ns
+        if due_ns < now_ns:  # overslept: it may have been free when that was due, and is no excuse from then on
+            connection.free_ns = due_ns
         if self._starts_due or self._steps_due:
             self._send_oldest(connection)
         else:
             self._idle.append(connection)
 
     def _take(self, connection: Connection) -> None:
-        """A free connection: to the oldest request that waits, or aside."""
+        """A free connection: to the oldest request that waits, or aside. As in `freed`, oversleeping is no excuse."""
+        connection.free_ns = min(connection.free_ns, self._next_due_ns())
         if self.backlog and self.sending:
             self._send_oldest(connection)
         elif self._keep_alive:

@@ -26,6 +26,8 @@ SLICE_NS = 2_000_000
 """How long the poller may keep the event loop for itself while more and more is ready."""
 LINGER_NS = 40_000
 """What is due so soon is waited for here, asking again and again: a timer and a turn of the loop would take as long."""
+AWAY_NS = 1_000_000
+"""Who took so long to ask had no processor: what has come meanwhile is served before what is due."""
 READ_BYTES = 1 << 16
 QUEUE_FULL_S = 0.002
 _IN = select.EPOLLIN
@@ -126,7 +128,10 @@ class Poller:
         until_ns = last_ns + SLICE_NS
         while (events := poll(0, BATCH)) or (due is not None and due() < monotonic_ns() + LINGER_NS):
             if not events:
-                self.lingered_ns += monotonic_ns() - last_ns
+                asked_ns, last_ns = last_ns, monotonic_ns()
+                self.lingered_ns += last_ns - asked_ns
+                if last_ns - asked_ns > AWAY_NS:
+                    continue
             for fd, what in events:
                 serve = ready.get(fd)  # an earlier one of the batch may have closed it
                 if serve is not None:
