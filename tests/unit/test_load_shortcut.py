@@ -84,16 +84,21 @@ class Wires:
         return min(self.takes, len(data))
 
 
-async def told(answers: list[list[bytes]], model: LoadModel, takes: int) -> tuple[Any, ...]:
-    """All that an engine counts, and sends, when these pieces come."""
-    wires, recorder = Wires(takes=takes), Recorder(len(ROUTES))
+def parts(wires: Wires, recorder: Recorder, model: LoadModel) -> tuple[Phase, dict[str, Any]]:
+    """A phase over ROUTES, and what an engine for it is made of."""
     phase = Phase(name="load", model=model, users=1, rate_per_s=1e5, duration_s=10, warmup_s=0, seed=3)
     mine = Assignment(
         phase=phase, routes=ROUTES, parameters=(), values={}, address="x", host="x:1", worker=0, workers=1
     )  # fmt: skip
-    shared: Any = {
+    return phase, {
         "dialer": wires, "poller": wires, "starts": starts.of(mine), "recorder": recorder, "timeout_ns": 10**12
     }  # fmt: skip
+
+
+async def told(answers: list[list[bytes]], model: LoadModel, takes: int) -> tuple[Any, ...]:
+    """All that an engine counts, and sends, when these pieces come."""
+    wires, recorder = Wires(takes=takes), Recorder(len(ROUTES))
+    phase, shared = parts(wires, recorder, model)
     engine: ClosedEngine | OpenEngine
     if model is LoadModel.CLOSED:
         engine = ClosedEngine(users=1, began_ns=0, **shared)
@@ -216,3 +221,20 @@ def test_what_a_socket_does_not_take_at_once_goes_out_in_order() -> None:
         return bytes(got[-3:]), bytes(heard)
 
     assert asyncio.run(tried()) == (b"end", b"meanwhile")
+
+
+@pytest.mark.parametrize(("each", "together"), [(97, None), (None, 0)])
+def test_no_iterations_are_done_before_there_are_users(each: int | None, together: int | None) -> None:
+    """A worker may look before its users have begun: it must not end as if all of them had made their iterations."""
+
+    async def looked() -> tuple[bool, bool]:
+        _, shared = parts(Wires(takes=1), Recorder(len(ROUTES)), LoadModel.CLOSED)
+        engine = ClosedEngine(users=3, began_ns=0, each=each, together=together, **shared)
+        engine.measure_from_ns, engine.measure_to_ns = 0, 1 << 62
+        before = engine.exhausted
+        engine.begin()
+        after = engine.exhausted
+        engine.abandon()
+        return before, after
+
+    assert asyncio.run(looked()) == (False, together == 0)

@@ -89,8 +89,9 @@ class ClosedEngine(Engine):
 
     @property
     def exhausted(self) -> bool:
-        """All the starts that were to be made are made, and answered."""
-        return self.iterations_left == 0 and not any(each.busy or each.visit is not None for each in self._users)
+        """All the starts that were to be made are made, and answered. Not before it has begun: no users are there yet."""
+        busy = any(each.busy or each.visit is not None for each in self._users)
+        return self.sending and self.iterations_left == 0 and not busy
 
     @property
     def iterations_left(self) -> int | None:
