@@ -89,7 +89,7 @@ class ClosedEngine(Engine):
 
     @property
     def exhausted(self) -> bool:
-        """All the starts that were to be made are made, and answered. Not before it has begun: no users are there yet."""
+        """All starts that were to be made are made and answered. Never before it has begun: it has no users yet."""
         busy = any(each.busy or each.visit is not None for each in self._users)
         return self.sending and self.iterations_left == 0 and not busy
 
