@@ -146,6 +146,13 @@ def test_a_latency_is_kept_broken_or_undecided_by_its_interval() -> None:
     assert near.low < 100 * MS < near.high
 
 
+def test_what_no_run_could_settle_has_no_number_of_requests() -> None:
+    """Of 412 requests 97%, 96%, 94.97% within P95's limit: 45 more settle it, 1,413 do, two million are no advice."""
+    found = intervals.Interval(measured=503.0, low=350.0, high=808.0, samples=412, effective=412.0)
+    further = [intervals.further_samples(found, 0.95, within) for within in (0.97, 0.96, 0.9497, 0.95)]
+    assert further == [45, 1413, None, None]
+
+
 def test_fast_failures_do_not_flatter_a_percentile() -> None:
     """A tenth of the requests fails at once and the rest takes 10 ms: P95 lies among the failed."""
     found = judged(P95, made_evidence(made_hits(steady(10), failed=[12] * 20)))
