@@ -73,6 +73,23 @@ def test_no_more_lines_wait_for_the_end_of_the_load_than_may(
     assert window.unread == 1
 
 
+def test_unreadable_lines_are_of_the_phase_they_were_read_in(edge: Edge, log: Path) -> None:
+    """What came before a phase, between two, and behind one without lines is no phase's, however late it is parsed."""
+    add(log, "before\n")
+    edge.begin(PHASE, 100.0)
+    edge.sample(101.0)
+    edge.end(PHASE, 102.0)
+    add(log, "between\n" + line(103.5, "MISS"))
+    edge.begin(PHASE, 103.0)
+    add(log, "during\n" + line(103.6, "HIT"))
+    edge.end(PHASE, 104.0)
+    add(log, "behind\n" + line(103.7, "HIT"))
+    edge.finish()
+    edge.close()
+    assert [window.unread for window in edge.windows] == [0, 1]
+    assert edge.windows[1].by_status == {"MISS": 1, "HIT": 2}
+
+
 def test_half_a_line_waits_for_its_other_half(edge: Edge, log: Path) -> None:
     """nginx may be in the middle of a write when the log is read."""
     edge.begin(PHASE, 100.0)

@@ -63,8 +63,10 @@ class Edge(Collector):
         super().__init__()
         self._file = log
         self._log: Following | None = None
-        self._kept: deque[bytes | None] = deque()
+        self._kept: deque[bytes | Window | None] = deque()
+        """Lines as they are, None for one that is too long, and a phase's window from where on lines were read in it."""
         self._kept_bytes = 0
+        self._reading: Window | None = None
         self.windows: list[Window] = []
 
     def check(self) -> SourceState:
@@ -78,8 +80,9 @@ class Edge(Collector):
         return present(self.name, f"{self._file.name}")
 
     def begin(self, phase: Phase, at_s: float) -> None:
-        self._follow()
+        self._follow(MOST_KEPT_BYTES)
         self.windows.append(Window(phase=phase.name, begun_s=at_s))
+        self._keep(self.windows[-1])
 
     def sample(self, at_s: float) -> None:
         self._follow(MOST_KEPT_BYTES)
@@ -88,6 +91,7 @@ class Edge(Collector):
         self._follow()
         if self.windows:
             self.windows[-1].ended_s = at_s
+            self._reading = None
 
     def finish(self) -> None:
         self._follow()
@@ -105,8 +109,7 @@ class Edge(Collector):
         if self._log is None:
             return
         for line in self._log.lines():
-            self._kept.append(line)
-            self._kept_bytes += len(line or b"") + LINE_OBJECT_BYTES
+            self._keep(line)
             self._parse(keep_bytes)
         self._parse(keep_bytes)
         match self._log.turned:
@@ -118,14 +121,20 @@ class Edge(Collector):
                     self.lower_bound_phases.add(self.windows[-1].phase)
         self._log.turned = Turned.NOT
 
+    def _keep(self, entry: bytes | Window | None) -> None:
+        self._kept.append(entry)
+        self._kept_bytes += _size(entry)
+
     def _parse(self, keep_bytes: int) -> None:
         while self._kept_bytes > keep_bytes:
-            line = self._kept.popleft()
-            self._kept_bytes -= len(line or b"") + LINE_OBJECT_BYTES
-            if line is None:
+            entry = self._kept.popleft()
+            self._kept_bytes -= _size(entry)
+            if isinstance(entry, Window):
+                self._reading = entry
+            elif entry is None:
                 self._unread()
             else:
-                self._line(line)
+                self._line(entry)
 
     def _line(self, line: bytes) -> None:
         read = parse(line)
@@ -142,8 +151,12 @@ class Edge(Collector):
                 return
 
     def _unread(self) -> None:
-        if self.windows and self.windows[-1].ended_s == math.inf:
-            self.windows[-1].unread += 1
+        if self._reading is not None:
+            self._reading.unread += 1
+
+
+def _size(entry: bytes | Window | None) -> int:
+    return LINE_OBJECT_BYTES + (len(entry) if isinstance(entry, bytes) else 0)
 
 
 def parse(line: bytes) -> tuple[float, str, bool] | None:
