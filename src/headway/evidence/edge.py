@@ -64,7 +64,7 @@ class Edge(Collector):
         self._file = log
         self._log: Following | None = None
         self._kept: deque[bytes | Window | None] = deque()
-        """Lines as they are, None for one that is too long, and a phase's window from where on lines were read in it."""
+        """Lines as they are, None for one that is too long, a phase's window where its lines begin."""
         self._kept_bytes = 0
         self._reading: Window | None = None
         self.windows: list[Window] = []
