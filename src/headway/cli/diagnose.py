@@ -30,7 +30,7 @@ class Form(StrEnum):
 
 
 def diagnose(
-    run: Annotated[str | None, typer.Argument(help="The run: id, folder, latest, latest~1.")] = None,
+    run: options.RunArgument = None,
     why_not: Annotated[
         str | None,
         typer.Option("--why-not", metavar="STATEMENT", help="Why nothing is said of it: its id, or words of its text."),

@@ -27,6 +27,7 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="Write the result there, not to stdout.")]
+RunArgument = Annotated[str | None, typer.Argument(help="The run: id, folder, latest, latest~1.")]
 RootOption = Annotated[Path, typer.Option("--root", help="Folder that holds .specweave and .headway.", file_okay=False)]
 StateOption = Annotated[Path, typer.Option("--state", help="The lab's state folder.", file_okay=False)]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Generator processes; default: chosen.")]

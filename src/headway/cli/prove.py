@@ -29,7 +29,6 @@ NO_PLACE = (
 )
 
 
-RunArgument = Annotated[str | None, typer.Argument(help="The run: id, folder, latest, latest~1.")]
 FindingsArgument = Annotated[
     list[str] | None, typer.Argument(help="Findings: numbers as ranked, fingerprints, rules; default: all.")
 ]
@@ -57,7 +56,7 @@ LedgerOption = Annotated[bool, typer.Option("--ledger", help="Show how estimates
 
 
 def prove(
-    run: RunArgument = None,
+    run: options.RunArgument = None,
     findings: FindingsArgument = None,
     apply: ApplyOption = False,
     staging_url: StagingUrlOption = None,

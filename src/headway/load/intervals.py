@@ -19,7 +19,7 @@ import numpy as np
 from scipy import special
 
 from headway.load import histogram
-from headway.thresholds import CONFIDENCE_RATIO, MIN_BATCHES
+from headway.thresholds import CONFIDENCE_RATIO, MIN_BATCHES, SETTLE_MOST_TIMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,6 @@ MOST_BATCHES = 15
 of an M/M/1 queue's P99 at 90% utilisation held the truth, with 15 it was 92% (benchmarks/load/coverage.py)."""
 TAIL = (1 - CONFIDENCE_RATIO) / 2
 Z = float(special.ndtri(1 - TAIL))
-IN_REACH = 100
-"""Times the samples there are: what would take more is not worth naming, the estimate itself being that uncertain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +195,7 @@ def further_samples(interval: Interval, q: float, share_at_limit: float) -> int 
         share_at_limit: the share measured at the limit.
 
     Returns:
-        None when no number in reach would (`IN_REACH` times those there are), the two being all but equal, or when
+        None when more than `SETTLE_MOST_TIMES` those there are would be needed, the two being all but equal, or when
         nothing is known of the spread.
     """
     distance = abs(share_at_limit - q)
@@ -205,7 +203,7 @@ def further_samples(interval: Interval, q: float, share_at_limit: float) -> int 
         return None
     spread = max(q * (1 - q), share_at_limit * (1 - share_at_limit))
     needed = Z * Z * spread / distance**2 * (interval.samples / interval.effective)
-    if needed > IN_REACH * interval.samples:
+    if needed > SETTLE_MOST_TIMES * interval.samples:
         return None
     # Where the normal approximation says that there are enough already, it is too rough: as many again.
     return math.ceil(needed - interval.samples) if needed > interval.samples else interval.samples

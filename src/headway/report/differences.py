@@ -15,6 +15,7 @@ from headway.promises.spoken import duration_text, percent_text, rate_text
 from headway.report.terminal import PIPED_WIDTH, printed, wrapped
 from headway.report.visible import one_line
 from headway.report.words import NOTHING, ns_text
+from headway.thresholds import SETTLE_MOST_TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def call_text(each: Difference) -> str:
 
 def takes_text(each: Difference) -> str:
     """What would settle it, as far as the estimate goes; empty where nothing known would."""
-    if each.call is not Call.OPEN or each.more is None or each.more >= 100:
+    if each.call is not Call.OPEN or each.more is None or each.more >= SETTLE_MOST_TIMES:
         return ""
     return f": takes {each.more:.1f}× the load"
 

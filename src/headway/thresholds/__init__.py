@@ -38,6 +38,9 @@ THROUGHPUT_OVERSHOOT_RATIO = 0.01
 THROUGHPUT_MAX_ERROR_RATIO = 0.01
 """A rate is handled only when at most this share fails, unless the increment promises a stricter error rate."""
 
+SETTLE_MOST_TIMES = 100
+"""Times the load there was: what would take more than that to settle is not named, the estimate being too uncertain."""
+
 MIN_BATCHES = 10
 """Seconds needed before autocorrelation is estimated by batch means; a shorter phase is inconclusive.
 Source: Law, Simulation Modeling and Analysis, batch means (10 to 30 batches)."""
